@@ -1,0 +1,59 @@
+# Everything here needs Go 1.26, make and git; "race" also a C compiler, as Go's
+# race detector does. Linters and generators are pinned in tools/ and run by go.
+GO ?= go
+
+# Where "make run" puts its members' data, and how many members it starts.
+DEV_DIR ?= ./.dev
+NODES ?= 3
+BASE_PORT ?= 7600
+
+# What "make bench" runs, and for how long each.
+BENCH ?= .
+BENCHTIME ?= 1s
+PKG ?= ./...
+
+LINT := $(GO) tool -modfile=tools/lint/go.mod
+BUF := $(GO) tool -modfile=tools/generate/go.mod buf
+
+# The folders that .proto files are named relative to (see buf.yaml).
+PROTO_ROOTS := $(wildcard api internal/peer)
+
+# No goroutine runs in these (internal/imports holds the first six to it), or it
+# only watches other processes: the race detector would find nothing in them.
+MODULE := github.com/ringd/ringd
+RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum internal/sim internal/imports jepsen)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race lint generate bench
+
+help: ## show this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## a cluster on this machine until Ctrl-C (NODES, DEV_DIR, BASE_PORT)
+	./bin/ringd dev --nodes $(NODES) --dir $(DEV_DIR) --base-port $(BASE_PORT)
+
+build: ## bin/ringd and bin/ringctl
+	$(GO) build -o bin/ ./cmd/ringd ./cmd/ringctl
+
+test: ## all tests
+	$(GO) test ./...
+
+race: ## the tests of the packages with goroutines, under the race detector
+	CGO_ENABLED=1 $(GO) test -race $(filter-out $(RACE_FREE),$(shell $(GO) list ./...))
+
+lint: ## gofumpt, go vet, staticcheck, go.mod tidy and unchanged modules
+	@echo "gofumpt -l ."; files=$$($(LINT) gofumpt -l .) || exit 1; \
+	if [ -n "$$files" ]; then echo "not formatted (gofumpt -w FILE does it):"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(LINT) staticcheck ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+generate: ## generated code again from the .proto files (the first time takes minutes)
+	@for root in $(PROTO_ROOTS); do \
+		echo "buf generate $$root"; \
+		$(BUF) generate $$root -o $$root || exit 1; \
+	done
+
+bench: ## benchmarks (BENCH=regexp, PKG=packages, BENCHTIME)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
