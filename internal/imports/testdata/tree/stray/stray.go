@@ -1,0 +1,3 @@
+package stray // want "in no row"
+
+import "os"
