@@ -39,7 +39,10 @@ test: ## all tests
 	$(GO) test ./...
 
 race: ## the tests of the packages with goroutines, under the race detector
-	CGO_ENABLED=1 $(GO) test -race $(filter-out $(RACE_FREE),$(shell $(GO) list ./...))
+	@packages=$$($(GO) list ./...) || exit 1; \
+	packages=$$(printf '%s\n' $$packages | grep -vxF $(addprefix -e ,$(RACE_FREE))); \
+	echo "go test -race" $$packages; \
+	CGO_ENABLED=1 $(GO) test -race $$packages
 
 lint: ## gofumpt, go vet, staticcheck, go.mod tidy and unchanged modules
 	@echo "gofumpt -l ."; files=$$($(LINT) gofumpt -l .) || exit 1; \
