@@ -1,0 +1,168 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
+
+// The keyspaces, by the first byte of a key. All but meta are followed by the
+// partition, so that each is dropped by one range.
+const (
+	spaceData      = 'd' // partition, bucket type, bucket, key -> object
+	spaceHints     = 'h' // partition, slot, key -> object
+	spaceMeta      = 'm' // name -> what is the member's as a whole
+	spacePartition = 'p' // partition, name -> what is a vnode's as a whole
+	spaceTree      = 't' // partition, leaf, key hash -> version hash
+	spaceValues    = 'v' // as data, then dot -> a value kept apart from its object
+)
+
+var errKey = errors.New("storage: not a key of this keyspace")
+
+// Variable parts are escaped so that they sort as their bytes do and end where
+// they end: 0x00 becomes 0x00 0xff, and 0x00 0x01 ends the part.
+const (
+	escape     = 0x00
+	escapedNul = 0xff
+	partEnd    = 0x01
+)
+
+func appendPart(dst, part []byte) []byte {
+	for {
+		i := bytes.IndexByte(part, escape)
+		if i < 0 {
+			break
+		}
+		dst = append(dst, part[:i]...)
+		dst = append(dst, escape, escapedNul)
+		part = part[i+1:]
+	}
+	dst = append(dst, part...)
+	return append(dst, escape, partEnd)
+}
+
+// cutPart returns the first part of src and what follows it.
+func cutPart(src []byte) (part, rest []byte, err error) {
+	i := bytes.IndexByte(src, escape)
+	if i >= 0 && i+1 < len(src) && src[i+1] == partEnd {
+		return src[:i], src[i+2:], nil // nothing escaped: no copy
+	}
+	for {
+		i := bytes.IndexByte(src, escape)
+		if i < 0 || i+1 >= len(src) {
+			return nil, nil, errKey
+		}
+		part = append(part, src[:i]...)
+		switch src[i+1] {
+		case partEnd:
+			return part, src[i+2:], nil
+		case escapedNul:
+			part = append(part, 0)
+		default:
+			return nil, nil, errKey
+		}
+		src = src[i+2:]
+	}
+}
+
+func appendHead(dst []byte, space byte, partition uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, space), partition)
+}
+
+// AppendDataKey appends the key of an object.
+func AppendDataKey(dst []byte, partition uint32, bucketType, bucket, key []byte) []byte {
+	return appendObjectKey(dst, spaceData, partition, bucketType, bucket, key)
+}
+
+func appendObjectKey(dst []byte, space byte, partition uint32, bucketType, bucket, key []byte) []byte {
+	if dst == nil {
+		// Room for a dot, too.
+		dst = make([]byte, 0, 5+len(bucketType)+len(bucket)+len(key)+6+16)
+	}
+	dst = appendHead(dst, space, partition)
+	dst = appendPart(dst, bucketType)
+	dst = appendPart(dst, bucket)
+	return appendPart(dst, key)
+}
+
+// DataKey is a parsed key of an object.
+type DataKey struct {
+	Partition               uint32
+	BucketType, Bucket, Key []byte
+}
+
+// ParseDataKey reads what AppendDataKey made. The parts may share src.
+func ParseDataKey(src []byte) (DataKey, error) {
+	var k DataKey
+	if len(src) < 5 || src[0] != spaceData {
+		return k, errKey
+	}
+	k.Partition = binary.BigEndian.Uint32(src[1:])
+	rest := src[5:]
+	var err error
+	for _, part := range []*[]byte{&k.BucketType, &k.Bucket, &k.Key} {
+		if *part, rest, err = cutPart(rest); err != nil {
+			return DataKey{}, err
+		}
+	}
+	if len(rest) > 0 {
+		return DataKey{}, errKey
+	}
+	return k, nil
+}
+
+// AppendValueKey appends the key of a value that is kept apart from its object:
+// the object's, and the dot of the sibling.
+func AppendValueKey(dst []byte, partition uint32, bucketType, bucket, key []byte, actor, counter uint64) []byte {
+	dst = appendObjectKey(dst, spaceValues, partition, bucketType, bucket, key)
+	dst = binary.BigEndian.AppendUint64(dst, actor)
+	return binary.BigEndian.AppendUint64(dst, counter)
+}
+
+// AppendPartitionMetaKey appends the key of something that is a vnode's as a
+// whole.
+func AppendPartitionMetaKey(dst []byte, partition uint32, name string) []byte {
+	return append(appendHead(dst, spacePartition, partition), name...)
+}
+
+// TypeRange holds the objects of a bucket type in a partition.
+func TypeRange(partition uint32, bucketType []byte) (lower, upper []byte) {
+	lower = appendPart(appendHead(nil, spaceData, partition), bucketType)
+	return lower, prefixEnd(lower)
+}
+
+// BucketRange holds the objects of a bucket in a partition, in the byte order of
+// their keys.
+func BucketRange(partition uint32, bucketType, bucket []byte) (lower, upper []byte) {
+	lower = appendPart(appendPart(appendHead(nil, spaceData, partition), bucketType), bucket)
+	return lower, prefixEnd(lower)
+}
+
+// Range is [Lower, Upper).
+type Range struct{ Lower, Upper []byte }
+
+// PartitionRanges hold all that belongs to a partition, in all keyspaces.
+func PartitionRanges(partition uint32) []Range {
+	var out []Range
+	for _, space := range []byte{spaceData, spaceHints, spacePartition, spaceTree, spaceValues} {
+		lower := appendHead(nil, space, partition)
+		out = append(out, Range{lower, prefixEnd(lower)})
+	}
+	return out
+}
+
+// Successor returns the least key above key.
+func Successor(key []byte) []byte { return append(bytes.Clone(key), 0) }
+
+// prefixEnd returns the least key above all that begin with prefix. No prefix
+// here is all 0xff: the first byte is a keyspace.
+func prefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	panic("storage: a prefix without an end")
+}
