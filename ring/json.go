@@ -1,0 +1,83 @@
+package ring
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+const ringVersion = 1
+
+// ringJSON is the persisted form: members once, slots as indexes into them.
+type ringJSON struct {
+	Version    int        `json:"version"`
+	Seed       uint64     `json:"seed"`
+	Partitions int        `json:"partitions"`
+	Replicas   int        `json:"replicas"`
+	Epoch      Epoch      `json:"epoch"`
+	Members    []MemberID `json:"members,omitempty"`
+	// Slots[p] are the owners of partition p, as indexes into Members.
+	Slots [][]int `json:"slots,omitempty"`
+	// Epochs that partitions changed at, and Changed[p] as an index into them.
+	Epochs  []Epoch `json:"epochs,omitempty"`
+	Changed []int   `json:"changed,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r *Ring) MarshalJSON() ([]byte, error) {
+	out := ringJSON{
+		Version: ringVersion, Seed: r.config.Seed, Partitions: r.config.Partitions, Replicas: r.config.Replicas,
+		Epoch: r.epoch, Members: r.Members(),
+	}
+	for p, owners := range r.slots {
+		row := make([]int, len(owners))
+		for i, id := range owners {
+			row[i], _ = slices.BinarySearchFunc(out.Members, id, MemberID.Compare)
+		}
+		out.Slots = append(out.Slots, row)
+		at := slices.Index(out.Epochs, r.changed[p])
+		if at < 0 {
+			at = len(out.Epochs)
+			out.Epochs = append(out.Epochs, r.changed[p])
+		}
+		out.Changed = append(out.Changed, at)
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. What is read is checked.
+func (r *Ring) UnmarshalJSON(src []byte) error {
+	var in ringJSON
+	d := json.NewDecoder(bytes.NewReader(src))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return fmt.Errorf("ring: %w", err)
+	}
+	if in.Version != ringVersion {
+		return fmt.Errorf("ring: version %d is not known", in.Version)
+	}
+	next := Ring{config: Config{in.Seed, in.Partitions, in.Replicas}, epoch: in.Epoch}
+	if len(in.Changed) != len(in.Slots) {
+		return fmt.Errorf("ring: slots of %d partitions, and epochs of %d", len(in.Slots), len(in.Changed))
+	}
+	for p, row := range in.Slots {
+		owners := make([]MemberID, len(row))
+		for i, m := range row {
+			if m < 0 || m >= len(in.Members) {
+				return fmt.Errorf("ring: partition %d names member %d of %d", p, m, len(in.Members))
+			}
+			owners[i] = in.Members[m]
+		}
+		next.slots = append(next.slots, owners)
+		if in.Changed[p] < 0 || in.Changed[p] >= len(in.Epochs) {
+			return fmt.Errorf("ring: partition %d names epoch %d of %d", p, in.Changed[p], len(in.Epochs))
+		}
+		next.changed = append(next.changed, in.Epochs[in.Changed[p]])
+	}
+	if err := next.Check(); err != nil {
+		return err
+	}
+	*r = next
+	return nil
+}

@@ -1,0 +1,210 @@
+package ring_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ringd/ringd/ring"
+)
+
+func members(n int) []ring.Member {
+	out := make([]ring.Member, n)
+	for i := range out {
+		out[i] = ring.Member{ID: memberID(i), Weight: 1}
+	}
+	return out
+}
+
+func memberID(i int) ring.MemberID {
+	r := rand.New(rand.NewPCG(uint64(i), 42))
+	var id ring.MemberID
+	for j := range id {
+		id[j] = byte(r.Uint32())
+	}
+	return id
+}
+
+func empty(t testing.TB, partitions, replicas int) *ring.Ring {
+	t.Helper()
+	r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: replicas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// within reports whether every count is the even share of total, rounded down
+// or up.
+func within(counts map[ring.MemberID]int, total, n int) error {
+	least, most := total/n, (total+n-1)/n
+	for id, c := range counts {
+		if c < least || c > most {
+			return fmt.Errorf("member %v has %d, want %d to %d", id, c, least, most)
+		}
+	}
+	if len(counts) < n && least > 0 {
+		return fmt.Errorf("%d of %d members have any", len(counts), n)
+	}
+	return nil
+}
+
+func checkPlacement(r *ring.Ring, ms []ring.Member, p ring.Placement) error {
+	next, err := r.WithSlots(ring.Epoch{Generation: 9, Number: 9}, p.Slots)
+	if err != nil {
+		return err
+	}
+	slots, first := make(map[ring.MemberID]int), make(map[ring.MemberID]int)
+	for i := range r.Partitions() {
+		owners := next.Owners(ring.PartitionID(i))
+		first[owners[0]]++
+		for _, id := range owners {
+			slots[id]++
+		}
+	}
+	if err := within(slots, r.Partitions()*r.Replicas(), len(ms)); err != nil {
+		return fmt.Errorf("slots: %w", err)
+	}
+	if err := within(first, r.Partitions(), len(ms)); err != nil {
+		return fmt.Errorf("first slots: %w", err)
+	}
+	return nil
+}
+
+func TestPlanProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		partitions := 1 << rapid.IntRange(3, 10).Draw(t, "log2 partitions")
+		replicas := rapid.IntRange(1, 6).Draw(t, "replicas")
+		ms := members(rapid.IntRange(replicas, 60).Draw(t, "members"))
+		r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: replicas})
+		if err != nil {
+			t.Fatal(err)
+		}
+		placement, err := ring.Plan(r, ms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkPlacement(r, ms, placement); err != nil {
+			t.Fatal(err)
+		}
+		shuffled := rapid.Permutation(ms).Draw(t, "order")
+		again, err := ring.Plan(r, shuffled)
+		if err != nil || !reflect.DeepEqual(placement, again) {
+			t.Fatalf("another order of members, another placement: %v", err)
+		}
+	})
+}
+
+// TestPlanSmall goes through all small shapes, where the bounds are tightest.
+func TestPlanSmall(t *testing.T) {
+	for _, partitions := range []int{8, 16, 32} {
+		for replicas := 1; replicas <= 7; replicas++ {
+			for n := replicas; n <= 20; n++ {
+				r, ms := empty(t, partitions, replicas), members(n)
+				p, err := ring.Plan(r, ms)
+				if err == nil {
+					err = checkPlacement(r, ms, p)
+				}
+				if err != nil {
+					t.Errorf("%d partitions, %d replicas, %d members: %v", partitions, replicas, n, err)
+				}
+			}
+		}
+	}
+}
+
+func TestPlanLargest(t *testing.T) {
+	for _, n := range []int{3, 5, 100} {
+		r, ms := empty(t, 4096, 3), members(n)
+		p, err := ring.Plan(r, ms)
+		if err == nil {
+			err = checkPlacement(r, ms, p)
+		}
+		if err != nil {
+			t.Errorf("%d members: %v", n, err)
+		}
+	}
+}
+
+// TestPlanSpreads: the partitions of a member are shared with all others about
+// alike, so that its failure falls on all.
+func TestPlanSpreads(t *testing.T) {
+	r, ms := empty(t, 256, 3), members(10)
+	p, err := ring.Plan(r, ms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := make(map[[2]ring.MemberID]int)
+	for _, owners := range p.Slots {
+		for _, a := range owners {
+			for _, b := range owners {
+				shared[[2]ring.MemberID{a, b}]++
+			}
+		}
+	}
+	even := 256 * 3 * 2 / 10 / 9
+	for _, a := range ms {
+		for _, b := range ms {
+			if got := shared[[2]ring.MemberID{a.ID, b.ID}]; a.ID != b.ID && (got < even/2 || got > even*3/2) {
+				t.Errorf("%v and %v share %d partitions, an even share is %d", a.ID, b.ID, got, even)
+			}
+		}
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	ms := members(3)
+	for name, c := range map[string]struct {
+		members []ring.Member
+		want    string
+	}{
+		"too few":   {ms[:2], "there are 2 members, and each partition needs 3: 1 more have to join"},
+		"twice":     {append(slices.Clone(ms), ms[0]), fmt.Sprintf("member %v is named twice", ms[0].ID)},
+		"no weight": {append(slices.Clone(ms), ring.Member{ID: memberID(7)}), fmt.Sprintf("member %v has weight 0: use 1 or more", memberID(7))},
+		"no id":     {append(slices.Clone(ms), ring.Member{Weight: 1}), "a member has no id"},
+	} {
+		if _, err := ring.Plan(empty(t, 8, 3), c.members); err == nil || err.Error() != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPlanSaysWhatItDoesNotHonour(t *testing.T) {
+	ms := members(3)
+	ms[1].Weight, ms[2].Zone = 2, "east"
+	p, err := ring.Plan(empty(t, 8, 3), ms)
+	if err != nil || len(p.Notes) != 2 {
+		t.Fatalf("%v, notes %q", err, p.Notes)
+	}
+}
+
+func TestPlanAgainMovesNothing(t *testing.T) {
+	r, ms := empty(t, 64, 3), members(5)
+	p, err := ring.Plan(r, ms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Moves) != 64*3 {
+		t.Fatalf("%d moves from nothing", len(p.Moves))
+	}
+	next, err := r.WithSlots(ring.Epoch{Generation: 1, Number: 1}, p.Slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = ring.Plan(next, ms); err != nil || len(p.Moves) != 0 {
+		t.Fatalf("%v, moves %v", err, p.Moves)
+	}
+}
+
+func BenchmarkPlan4096x100(b *testing.B) {
+	r, ms := empty(b, 4096, 3), members(100)
+	for b.Loop() {
+		if _, err := ring.Plan(r, ms); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
