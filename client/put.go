@@ -1,0 +1,99 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
+)
+
+// Written is what an acknowledged write answers.
+type Written struct {
+	// Context covers the write and all that it replaced.
+	Context Context
+	// Siblings after the write, as [ReturnBody] or [ReturnHead] asked.
+	Siblings []Sibling
+	// RequestID under which it was sent.
+	RequestID RequestID
+}
+
+// Put writes a value. Without [Replaces] or [IfMatch] it joins what is there as
+// a sibling.
+func (b *Bucket) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Written, error) {
+	p := b.put(key, value, opts)
+	r, err := b.c.do(ctx, p)
+	if err != nil {
+		return Written{}, err
+	}
+	return p.result(r.GetPut()), nil
+}
+
+func (b *Bucket) put(key string, value []byte, opts []PutOption) *putOp {
+	p := &putOp{opHead: opHead{name: "put", key: b.key(key), write: true}}
+	// A copy: an attempt that lost to another may be sent after Put returned.
+	p.value = append([]byte{}, value...)
+	for _, o := range opts {
+		o.applyPut(p)
+	}
+	p.prepare()
+	return p
+}
+
+type putOp struct {
+	opHead
+	settings    writeSettings
+	value       []byte
+	contentType string
+	metadata    map[string]string
+	ifAbsent    bool
+	answer      ringdv1.PutRequest_Return
+	wire        *ringdv1.Key
+}
+
+// prepare fixes what all attempts share.
+func (p *putOp) prepare() {
+	p.id = p.settings.requestID()
+	p.wire = wireKey(p.key)
+	p.size = len(p.key.key) + len(p.value)
+	for k, v := range p.metadata {
+		p.size += len(k) + len(v)
+	}
+}
+
+func (p *putOp) head() *opHead { return &p.opHead }
+
+func (p *putOp) message(timeout time.Duration) *ringdv1.PipelineRequest {
+	return &ringdv1.PipelineRequest{Request: &ringdv1.PipelineRequest_Put{Put: p.request(timeout)}}
+}
+
+func (p *putOp) request(timeout time.Duration) *ringdv1.PutRequest {
+	return &ringdv1.PutRequest{
+		Key:         p.wire,
+		Value:       p.value,
+		ContentType: p.contentType,
+		Metadata:    p.metadata,
+		Context:     p.settings.context,
+		Options:     p.settings.message(timeout),
+		Return:      p.answer,
+		IfAbsent:    p.ifAbsent,
+		IfMatch:     p.settings.ifMatch,
+		RequestId:   p.id[:],
+	}
+}
+
+func (p *putOp) result(r *ringdv1.PutResponse) Written {
+	return Written{Context: r.GetContext(), Siblings: siblings(r.GetSiblings()), RequestID: p.id}
+}
+
+func (s *writeSettings) requestID() RequestID {
+	if s.id != (RequestID{}) {
+		return s.id
+	}
+	return NewRequestID()
+}
+
+func (s *writeSettings) message(timeout time.Duration) *ringdv1.WriteOptions {
+	return &ringdv1.WriteOptions{W: s.w, Pw: s.pw, Dw: s.dw, Sloppy: s.sloppy, Timeout: durationpb.New(timeout)}
+}
