@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 )
 
@@ -33,10 +35,12 @@ type deleteOp struct {
 func (d *deleteOp) head() *opHead { return &d.opHead }
 
 func (d *deleteOp) message(timeout time.Duration) *ringdv1.PipelineRequest {
+	options := &ringdv1.WriteOptions{Timeout: durationpb.New(timeout)}
+	d.settings.fill(options)
 	return &ringdv1.PipelineRequest{Request: &ringdv1.PipelineRequest_Delete{Delete: &ringdv1.DeleteRequest{
 		Key:       d.wire,
 		Context:   d.settings.context,
-		Options:   d.settings.message(timeout),
+		Options:   options,
 		IfMatch:   d.settings.ifMatch,
 		RequestId: d.id[:],
 	}}}

@@ -73,6 +73,7 @@ type member struct {
 		cut        []context.CancelFunc // of streams
 		hook       hook
 		noPipeline bool
+		quick      bool          // acknowledge puts and do nothing, for benchmarks
 		deaf       chan struct{} // closed when the member listens again
 		statuses   int
 	}

@@ -54,8 +54,19 @@ func (m *member) Pipeline(stream grpc.BidiStreamingServer[ringdv1.PipelineReques
 			return status.Error(codes.Unavailable, "cut")
 		}
 		m.mu.Lock()
+		quick := m.mu.quick
 		busy := m.mu.hook != nil || m.mu.deaf != nil
 		m.mu.Unlock()
+		if quick {
+			out := &ringdv1.PipelineResponses{Responses: make([]*ringdv1.PipelineResponse, len(f.Requests))}
+			for i, r := range f.Requests {
+				out.Responses[i] = &ringdv1.PipelineResponse{Id: r.Id, Response: &ringdv1.PipelineResponse_Put{Put: &ringdv1.PutResponse{}}}
+			}
+			if err := stream.Send(out); err != nil {
+				return err
+			}
+			continue
+		}
 		if !busy {
 			out := &ringdv1.PipelineResponses{}
 			for _, r := range f.Requests {

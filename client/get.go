@@ -42,20 +42,37 @@ type getOp struct {
 
 func (g *getOp) head() *opHead { return &g.opHead }
 
+// getMessage is all that one attempt sends, in one allocation.
+type getMessage struct {
+	outer   ringdv1.PipelineRequest
+	choice  ringdv1.PipelineRequest_Get
+	get     ringdv1.GetRequest
+	timeout durationpb.Duration
+}
+
 func (g *getOp) message(timeout time.Duration) *ringdv1.PipelineRequest {
-	return &ringdv1.PipelineRequest{Request: &ringdv1.PipelineRequest_Get{Get: g.request(timeout)}}
+	m := new(getMessage)
+	g.fill(&m.get, &m.timeout, timeout)
+	m.choice.Get = &m.get
+	m.outer.Request = &m.choice
+	return &m.outer
 }
 
 func (g *getOp) request(timeout time.Duration) *ringdv1.GetRequest {
-	return &ringdv1.GetRequest{
-		Key:            g.wire,
-		R:              g.settings.r,
-		Pr:             g.pr,
-		Sloppy:         g.sloppy,
-		RepairBlocking: g.repairBlocking,
-		Timeout:        durationpb.New(timeout),
-		Head:           g.headOnly,
-	}
+	m := new(getMessage)
+	g.fill(&m.get, &m.timeout, timeout)
+	return &m.get
+}
+
+func (g *getOp) fill(r *ringdv1.GetRequest, d *durationpb.Duration, timeout time.Duration) {
+	setDuration(d, timeout)
+	r.Key = g.wire
+	r.R, r.Pr, r.Sloppy, r.RepairBlocking = g.settings.r, g.pr, g.sloppy, g.repairBlocking
+	r.Timeout, r.Head = d, g.headOnly
+}
+
+func setDuration(d *durationpb.Duration, to time.Duration) {
+	d.Seconds, d.Nanos = int64(to/time.Second), int32(to%time.Second)
 }
 
 func (g *getOp) result(r *ringdv1.GetResponse) (Object, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,9 +90,9 @@ func TestListingGoesOnElsewhere(t *testing.T) {
 				c := f.client(t, nil)
 				defer c.Close()
 				keys := fill(t, c.Bucket("b"), 20)
-				pages := 0
+				var pages atomic.Int32
 				f.setHook(func(_ context.Context, m *member, r *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
-					if pages++; r == nil && pages == 3 {
+					if r == nil && pages.Add(1) == 3 {
 						return trouble(m)
 					}
 					return nil

@@ -64,23 +64,37 @@ func (p *putOp) prepare() {
 
 func (p *putOp) head() *opHead { return &p.opHead }
 
+// putMessage is all that one attempt sends, in one allocation.
+type putMessage struct {
+	outer   ringdv1.PipelineRequest
+	choice  ringdv1.PipelineRequest_Put
+	put     ringdv1.PutRequest
+	options ringdv1.WriteOptions
+	timeout durationpb.Duration
+}
+
 func (p *putOp) message(timeout time.Duration) *ringdv1.PipelineRequest {
-	return &ringdv1.PipelineRequest{Request: &ringdv1.PipelineRequest_Put{Put: p.request(timeout)}}
+	m := new(putMessage)
+	p.fill(m, timeout)
+	m.choice.Put = &m.put
+	m.outer.Request = &m.choice
+	return &m.outer
 }
 
 func (p *putOp) request(timeout time.Duration) *ringdv1.PutRequest {
-	return &ringdv1.PutRequest{
-		Key:         p.wire,
-		Value:       p.value,
-		ContentType: p.contentType,
-		Metadata:    p.metadata,
-		Context:     p.settings.context,
-		Options:     p.settings.message(timeout),
-		Return:      p.answer,
-		IfAbsent:    p.ifAbsent,
-		IfMatch:     p.settings.ifMatch,
-		RequestId:   p.id[:],
-	}
+	m := new(putMessage)
+	p.fill(m, timeout)
+	return &m.put
+}
+
+func (p *putOp) fill(m *putMessage, timeout time.Duration) {
+	setDuration(&m.timeout, timeout)
+	p.settings.fill(&m.options)
+	m.options.Timeout = &m.timeout
+	r := &m.put
+	r.Key, r.Value, r.ContentType, r.Metadata = p.wire, p.value, p.contentType, p.metadata
+	r.Context, r.Options, r.Return = p.settings.context, &m.options, p.answer
+	r.IfAbsent, r.IfMatch, r.RequestId = p.ifAbsent, p.settings.ifMatch, p.id[:]
 }
 
 func (p *putOp) result(r *ringdv1.PutResponse) Written {
@@ -94,6 +108,6 @@ func (s *writeSettings) requestID() RequestID {
 	return NewRequestID()
 }
 
-func (s *writeSettings) message(timeout time.Duration) *ringdv1.WriteOptions {
-	return &ringdv1.WriteOptions{W: s.w, Pw: s.pw, Dw: s.dw, Sloppy: s.sloppy, Timeout: durationpb.New(timeout)}
+func (s *writeSettings) fill(o *ringdv1.WriteOptions) {
+	o.W, o.Pw, o.Dw, o.Sloppy = s.w, s.pw, s.dw, s.sloppy
 }
