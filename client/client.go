@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,10 @@ func DialConfig(ctx context.Context, config Config, addrs ...string) (*Client, e
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	t := &c.topology
 	t.c, t.kicked = c, make(chan struct{}, 1)
-	for _, a := range addrs {
+	for i, a := range addrs {
+		if slices.Contains(addrs[:i], a) {
+			continue
+		}
 		t.mu.dialed = append(t.mu.dialed, newEndpoint(c, a, ""))
 	}
 	if _, ok := ctx.Deadline(); !ok {

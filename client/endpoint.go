@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 )
@@ -95,6 +96,10 @@ func (e *endpoint) identify(ctx context.Context) *Error {
 	}
 	status, failure := ringdv1.NewAdminClient(cc).Status(ctx, &ringdv1.StatusRequest{})
 	if failure != nil {
+		if ctx.Err() == context.Canceled {
+			// The caller went away, which says nothing of the member.
+			return &Error{Code: CodeUnavailable, Address: e.address, Message: "nobody waits for the connection"}
+		}
 		return e.refused(fromStatus(failure))
 	}
 	who := identity{cluster: status.GetClusterId(), member: status.GetSelf().GetId()}
@@ -111,10 +116,14 @@ func (e *endpoint) identify(ctx context.Context) *Error {
 	return nil
 }
 
-// identified is identify, done once.
+// identified is identify, left out while the connection stands over which it
+// was done. A member that can't be reached is so found out before anything that
+// could leave a doubt is sent.
 func (e *endpoint) identified(ctx context.Context) *Error {
 	if e.who.Load() != nil {
-		return nil
+		if cc, err := e.conn(); err == nil && cc.GetState() == connectivity.Ready {
+			return nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

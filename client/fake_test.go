@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ type member struct {
 		noPipeline bool
 		quick      bool          // acknowledge puts and do nothing, for benchmarks
 		deaf       chan struct{} // closed when the member listens again
-		statuses   int
+		conns      []*hole
 	}
 }
 
@@ -113,10 +114,49 @@ func (c *cluster) dial(ctx context.Context, address string) (net.Conn, error) {
 		mem := m.mu.mem
 		m.mu.Unlock()
 		if m.address == address && mem != nil {
-			return mem.DialContext(ctx)
+			conn, err := mem.DialContext(ctx)
+			if err != nil {
+				return nil, err
+			}
+			h := &hole{Conn: conn}
+			m.mu.Lock()
+			m.mu.conns = append(m.mu.conns, h)
+			m.mu.Unlock()
+			return h, nil
 		}
 	}
 	return nil, errors.New("connection refused")
+}
+
+// hole is a connection whose other end may go without a word.
+type hole struct {
+	net.Conn
+	gone atomic.Bool
+}
+
+func (h *hole) Read(b []byte) (int, error) {
+	for {
+		n, err := h.Conn.Read(b)
+		if err != nil || !h.gone.Load() {
+			return n, err
+		}
+	}
+}
+
+func (h *hole) Write(b []byte) (int, error) {
+	if h.gone.Load() {
+		return len(b), nil
+	}
+	return h.Conn.Write(b)
+}
+
+// vanish has all that stands between client and m lead nowhere.
+func (m *member) vanish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.mu.conns {
+		h.gone.Store(true)
+	}
 }
 
 // client dials the cluster; Close is the caller's.
@@ -238,9 +278,6 @@ func (m *member) breakStreams() {
 
 func (m *member) Status(ctx context.Context, _ *ringdv1.StatusRequest) (*ringdv1.StatusResponse, error) {
 	m.hear(ctx)
-	m.mu.Lock()
-	m.mu.statuses++
-	m.mu.Unlock()
 	return &ringdv1.StatusResponse{ClusterId: "fake", Self: &ringdv1.Member{Id: m.id, GrpcAddress: m.address}}, nil
 }
 

@@ -82,6 +82,43 @@ func TestPausedMemberCostsFewRequests(t *testing.T) {
 	})
 }
 
+// Connections that lead nowhere are given up, long before the kernel does.
+func TestDeadConnectionIsReplaced(t *testing.T) {
+	with(t, 3, func(t *testing.T, f *cluster) {
+		c := f.client(t, nil)
+		defer c.Close()
+		f.connect(t, c)
+		f.members[1].vanish()
+		began := time.Now()
+		for before := len(f.log()); !slices.ContainsFunc(f.log()[before:], func(r received) bool { return r.member == 1 }); {
+			if _, err := c.Bucket("b").Put(t.Context(), f.keyAt(1), nil); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(100 * time.Millisecond)
+			if time.Since(began) > time.Minute {
+				t.Fatal("the member is not used again")
+			}
+		}
+	})
+}
+
+// An owner that can't be connected to leaves no doubt, large value or not.
+func TestRefusedConnectionLeavesNoDoubt(t *testing.T) {
+	with(t, 3, func(t *testing.T, f *cluster) {
+		c := f.client(t, nil)
+		defer c.Close()
+		f.connect(t, c)
+		f.members[1].kill()
+		synctest.Wait()
+		for _, size := range []int{1, 1 << 20} {
+			_, err := c.Bucket("b").Put(t.Context(), f.keyAt(1), make([]byte, size), client.IfAbsent())
+			if !errors.Is(err, client.ErrPrecondition) {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	})
+}
+
 func TestSlowMemberIsHedgedWithinTheBudget(t *testing.T) {
 	with(t, 3, func(t *testing.T, f *cluster) {
 		c := f.client(t, nil)

@@ -25,6 +25,10 @@ const (
 // given, so that its own word on a timeout, which says more, comes in time.
 const answerSlack = 20 * time.Millisecond
 
+// slowestLink, in bytes per second, is what large requests are given time for:
+// a member is not silent while it is being sent one.
+const slowestLink = 4 << 20
+
 // operation is a request that can be sent many times.
 type operation interface {
 	head() *opHead
@@ -184,7 +188,7 @@ func (f *flight) launch() {
 		f.attempts++
 		f.open = append(f.open, a)
 		f.address = e.address
-		f.hedgeAt = now + f.c.config.AttemptAfter
+		f.hedgeAt = now + f.patience()
 		return
 	}
 	if refused != nil {
@@ -232,13 +236,18 @@ func (f *flight) retry(next step, err *Error) {
 	f.retryAt = max(at, f.retryAt)
 }
 
+// patience is how long an attempt may take before it is doubted.
+func (f *flight) patience() time.Duration {
+	return f.c.config.AttemptAfter + time.Duration(f.head.size)*time.Second/slowestLink
+}
+
 // hedge sends the request to another member if the last is silent, or, within
 // the budget, only slow.
 func (f *flight) hedge(now time.Duration) {
-	f.hedgeAt = now + f.c.config.AttemptAfter
+	f.hedgeAt = now + f.patience()
 	silent := false
 	for _, a := range f.open {
-		if now-a.began >= f.c.config.AttemptAfter && a.endpoint.silent(a.began) {
+		if now-a.began >= f.patience() && a.endpoint.silent(a.began) {
 			silent = true
 		}
 	}
