@@ -1,11 +1,17 @@
 package storage
 
-// Batch collects changes that become visible, and durable, together. The zero
-// value is empty.
+// Batch collects changes that become visible, and durable, together. Each takes
+// effect after those before it: a Set survives a DeleteRange that was added
+// earlier. The zero value is empty. It is not safe for concurrent use.
 type Batch struct {
-	ops  []Op
+	ops []Op
+	// buf has the bytes of the ops. When it grows, earlier ops keep the old array.
+	buf  []byte
 	size int
 }
+
+// bufKeptMax bounds the memory that Reset keeps for the next use, in bytes.
+const bufKeptMax = 1 << 20
 
 // OpKind tells the changes apart.
 type OpKind uint8
@@ -17,24 +23,35 @@ const (
 	OpDeleteRange               // [Key, Value)
 )
 
-// Op is one change.
+// Op is one change. Its slices are valid until the batch is reset.
 type Op struct {
 	Kind       OpKind
 	Key, Value []byte
 }
 
-// Set sets key to value. The batch keeps both: they must not change.
-func (b *Batch) Set(key, value []byte) { b.add(Op{OpSet, key, value}) }
+// Set sets key to value. Both are copied.
+func (b *Batch) Set(key, value []byte) { b.add(OpSet, key, value) }
 
-// Delete removes key, if it is there. The batch keeps it.
-func (b *Batch) Delete(key []byte) { b.add(Op{OpDelete, key, nil}) }
+// Delete removes key, if it is there. It is copied.
+func (b *Batch) Delete(key []byte) { b.add(OpDelete, key, nil) }
 
-// DeleteRange removes all keys in [lower, upper). The batch keeps both.
-func (b *Batch) DeleteRange(lower, upper []byte) { b.add(Op{OpDeleteRange, lower, upper}) }
+// DeleteRange removes all keys in [lower, upper), none if upper is not above
+// lower. Both are copied.
+func (b *Batch) DeleteRange(lower, upper []byte) {
+	if string(lower) < string(upper) {
+		b.add(OpDeleteRange, lower, upper)
+	}
+}
 
-func (b *Batch) add(op Op) {
-	b.ops = append(b.ops, op)
-	b.size += len(op.Key) + len(op.Value)
+func (b *Batch) add(kind OpKind, key, value []byte) {
+	b.ops = append(b.ops, Op{kind, b.copy(key), b.copy(value)})
+	b.size += len(key) + len(value)
+}
+
+func (b *Batch) copy(s []byte) []byte {
+	from := len(b.buf)
+	b.buf = append(b.buf, s...)
+	return b.buf[from:len(b.buf):len(b.buf)]
 }
 
 // Ops are the changes in the order in which they take effect.
@@ -50,4 +67,8 @@ func (b *Batch) Size() int { return b.size }
 func (b *Batch) Reset() {
 	clear(b.ops)
 	b.ops, b.size = b.ops[:0], 0
+	if cap(b.buf) > bufKeptMax {
+		b.buf = nil
+	}
+	b.buf = b.buf[:0]
 }

@@ -17,7 +17,8 @@ const (
 	spaceValues    = 'v' // as data, then dot -> a value kept apart from its object
 )
 
-var errKey = errors.New("storage: not a key of this keyspace")
+// ErrKey says that bytes are not a key of the keyspace asked for.
+var ErrKey = errors.New("storage: not a key of this keyspace")
 
 // Variable parts are escaped so that they sort as their bytes do and end where
 // they end: 0x00 becomes 0x00 0xff, and 0x00 0x01 ends the part.
@@ -41,16 +42,17 @@ func appendPart(dst, part []byte) []byte {
 	return append(dst, escape, partEnd)
 }
 
-// cutPart returns the first part of src and what follows it.
+// cutPart returns the first part of src and what follows it. The part's capacity
+// ends with it, so that appending to it leaves src as it is.
 func cutPart(src []byte) (part, rest []byte, err error) {
 	i := bytes.IndexByte(src, escape)
 	if i >= 0 && i+1 < len(src) && src[i+1] == partEnd {
-		return src[:i], src[i+2:], nil // nothing escaped: no copy
+		return src[:i:i], src[i+2:], nil // nothing escaped: no copy
 	}
 	for {
 		i := bytes.IndexByte(src, escape)
 		if i < 0 || i+1 >= len(src) {
-			return nil, nil, errKey
+			return nil, nil, ErrKey
 		}
 		part = append(part, src[:i]...)
 		switch src[i+1] {
@@ -59,7 +61,7 @@ func cutPart(src []byte) (part, rest []byte, err error) {
 		case escapedNul:
 			part = append(part, 0)
 		default:
-			return nil, nil, errKey
+			return nil, nil, ErrKey
 		}
 		src = src[i+2:]
 	}
@@ -91,24 +93,50 @@ type DataKey struct {
 	BucketType, Bucket, Key []byte
 }
 
-// ParseDataKey reads what AppendDataKey made. The parts may share src.
+// ParseDataKey reads what AppendDataKey made; else the error is ErrKey. The parts
+// may share src.
 func ParseDataKey(src []byte) (DataKey, error) {
-	var k DataKey
-	if len(src) < 5 || src[0] != spaceData {
-		return k, errKey
+	k, rest, err := parseObjectKey(src, spaceData)
+	if err == nil && len(rest) > 0 {
+		err = ErrKey
 	}
-	k.Partition = binary.BigEndian.Uint32(src[1:])
-	rest := src[5:]
-	var err error
-	for _, part := range []*[]byte{&k.BucketType, &k.Bucket, &k.Key} {
-		if *part, rest, err = cutPart(rest); err != nil {
-			return DataKey{}, err
-		}
-	}
-	if len(rest) > 0 {
-		return DataKey{}, errKey
+	if err != nil {
+		return DataKey{}, err
 	}
 	return k, nil
+}
+
+func parseObjectKey(src []byte, space byte) (k DataKey, rest []byte, err error) {
+	if len(src) < 5 || src[0] != space {
+		return k, nil, ErrKey
+	}
+	k.Partition = binary.BigEndian.Uint32(src[1:])
+	rest = src[5:]
+	for _, part := range []*[]byte{&k.BucketType, &k.Bucket, &k.Key} {
+		if *part, rest, err = cutPart(rest); err != nil {
+			return k, nil, err
+		}
+	}
+	return k, rest, nil
+}
+
+// ValueKey is a parsed key of a value kept apart.
+type ValueKey struct {
+	DataKey
+	Actor, Counter uint64 // the sibling's dot
+}
+
+// ParseValueKey reads what AppendValueKey made; else the error is ErrKey. The
+// parts may share src.
+func ParseValueKey(src []byte) (ValueKey, error) {
+	k, rest, err := parseObjectKey(src, spaceValues)
+	if err == nil && len(rest) != 16 {
+		err = ErrKey
+	}
+	if err != nil {
+		return ValueKey{}, err
+	}
+	return ValueKey{k, binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:])}, nil
 }
 
 // AppendValueKey appends the key of a value that is kept apart from its object:
@@ -125,44 +153,7 @@ func AppendPartitionMetaKey(dst []byte, partition uint32, name string) []byte {
 	return append(appendHead(dst, spacePartition, partition), name...)
 }
 
-// TypeRange holds the objects of a bucket type in a partition.
-func TypeRange(partition uint32, bucketType []byte) (lower, upper []byte) {
-	lower = appendPart(appendHead(nil, spaceData, partition), bucketType)
-	return lower, prefixEnd(lower)
-}
-
-// BucketRange holds the objects of a bucket in a partition, in the byte order of
-// their keys.
-func BucketRange(partition uint32, bucketType, bucket []byte) (lower, upper []byte) {
-	lower = appendPart(appendPart(appendHead(nil, spaceData, partition), bucketType), bucket)
-	return lower, prefixEnd(lower)
-}
-
-// Range is [Lower, Upper).
-type Range struct{ Lower, Upper []byte }
-
-// PartitionRanges hold all that belongs to a partition, in all keyspaces.
-func PartitionRanges(partition uint32) []Range {
-	var out []Range
-	for _, space := range []byte{spaceData, spaceHints, spacePartition, spaceTree, spaceValues} {
-		lower := appendHead(nil, space, partition)
-		out = append(out, Range{lower, prefixEnd(lower)})
-	}
-	return out
-}
-
-// Successor returns the least key above key.
-func Successor(key []byte) []byte { return append(bytes.Clone(key), 0) }
-
-// prefixEnd returns the least key above all that begin with prefix. No prefix
-// here is all 0xff: the first byte is a keyspace.
-func prefixEnd(prefix []byte) []byte {
-	end := bytes.Clone(prefix)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i] < 0xff {
-			end[i]++
-			return end[:i+1]
-		}
-	}
-	panic("storage: a prefix without an end")
+// AppendMetaKey appends the key of something that is the member's as a whole.
+func AppendMetaKey(dst []byte, name string) []byte {
+	return append(append(dst, spaceMeta), name...)
 }

@@ -1,0 +1,53 @@
+package storage
+
+import "bytes"
+
+// DataRange holds the objects of a partition.
+func DataRange(partition uint32) (lower, upper []byte) {
+	lower = appendHead(nil, spaceData, partition)
+	return lower, prefixEnd(lower)
+}
+
+// TypeRange holds the objects of a bucket type in a partition.
+func TypeRange(partition uint32, bucketType []byte) (lower, upper []byte) {
+	lower = appendPart(appendHead(nil, spaceData, partition), bucketType)
+	return lower, prefixEnd(lower)
+}
+
+// BucketRange holds the objects of a bucket in a partition, in the byte order of
+// their keys.
+func BucketRange(partition uint32, bucketType, bucket []byte) (lower, upper []byte) {
+	lower = appendPart(appendPart(appendHead(nil, spaceData, partition), bucketType), bucket)
+	return lower, prefixEnd(lower)
+}
+
+// Range is [Lower, Upper).
+type Range struct{ Lower, Upper []byte }
+
+// PartitionRanges hold all that belongs to a partition, in all keyspaces, what is
+// the vnode's as a whole included: who drops the rest and keeps some of that sets
+// it again after the DeleteRange, in the same batch.
+func PartitionRanges(partition uint32) []Range {
+	var out []Range
+	for _, space := range []byte{spaceData, spaceHints, spacePartition, spaceTree, spaceValues} {
+		lower := appendHead(nil, space, partition)
+		out = append(out, Range{lower, prefixEnd(lower)})
+	}
+	return out
+}
+
+// Successor returns the least key above key.
+func Successor(key []byte) []byte { return append(bytes.Clone(key), 0) }
+
+// prefixEnd returns the least key above all that begin with prefix. No prefix
+// here is all 0xff: the first byte is a keyspace.
+func prefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	panic("storage: a prefix without an end")
+}
