@@ -68,6 +68,9 @@ type Coordinate struct {
 	Conditional   bool
 	Expect        causal.Vector
 	LastWriteWins bool
+	// SiblingsMax and ObjectBytesMax (of all values together) bind this write;
+	// zero is no limit.
+	SiblingsMax, ObjectBytesMax int
 }
 
 // Prepared carries the object after the write, encoded with values inline, for

@@ -1,0 +1,178 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/quorum"
+	"github.com/ringd/ringd/replica"
+)
+
+// checker holds what the clients saw against what ringd promises:
+//
+//   - what was acknowledged, or read, is there in the end, or was replaced by a
+//     write that built on a read of it;
+//   - what a context that was given out covers is covered in the end;
+//   - nothing is read that was not written to that key;
+//   - a write that was tried more than once is read once;
+//   - no dot names two writes;
+//   - once healed and read with repair, all owners of a key are equal.
+type checker struct {
+	violations []string
+	written    map[string]string          // value -> key
+	owed       map[string]bool            // values that were acknowledged or read
+	replaced   map[string]bool            // values that some write built on
+	dots       map[causal.Dot]dotUse      // by what was seen on the wire
+	last       map[string]map[string]bool // key -> values read in the end
+	given      map[string]causal.Vector   // key -> all contexts given out, joined
+}
+
+type dotUse struct{ request causal.RequestID }
+
+// violationsMax keeps a broken run's report readable.
+const violationsMax = 20
+
+func newChecker() *checker {
+	return &checker{
+		written: make(map[string]string), owed: make(map[string]bool), replaced: make(map[string]bool),
+		dots: make(map[causal.Dot]dotUse), last: make(map[string]map[string]bool),
+		given: make(map[string]causal.Vector),
+	}
+}
+
+func (c *checker) violate(format string, args ...any) {
+	if len(c.violations) < violationsMax {
+		c.violations = append(c.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// issued notes a write that may take effect from now on.
+func (c *checker) issued(op *operation) {
+	if !op.write.Delete {
+		c.written[op.value] = op.key
+	}
+	for _, v := range op.basis.values {
+		if v != op.value {
+			c.replaced[v] = true
+		}
+	}
+}
+
+func (c *checker) acknowledged(op *operation) {
+	if !op.write.Delete {
+		c.owed[op.value] = true
+	}
+}
+
+func (c *checker) gaveContext(key string, v causal.Vector) { c.given[key] = c.given[key].Join(v) }
+
+func (c *checker) read(key string, values []string) {
+	for i, v := range values {
+		if c.written[v] != key {
+			c.violate("%s: read %q, which was never written to it", key, v)
+		}
+		if slices.Contains(values[:i], v) {
+			c.violate("%s: read %q twice: a retry counts as a write of its own", key, v)
+		}
+		c.owed[v] = true
+	}
+}
+
+// message looks at the dots of an object under way.
+func (c *checker) message(w *world, m replica.Message) {
+	var encoded []byte
+	switch m := m.(type) {
+	case replica.Store:
+		encoded = m.Object
+	case replica.Prepared:
+		encoded = m.Object
+	case replica.ReadAnswer:
+		encoded = m.Object
+	}
+	if len(encoded) == 0 {
+		return
+	}
+	o, err := causal.DecodeObject(encoded)
+	if err == nil {
+		err = o.Check()
+	}
+	if err != nil {
+		c.violate("%T: %v", m, err)
+		return
+	}
+	for _, s := range o.Siblings {
+		use, ok := c.dots[s.Dot]
+		switch {
+		case !ok:
+			c.dots[s.Dot] = dotUse{request: s.Request}
+		case use.request != s.Request:
+			c.violate("dot %v names two writes", s.Dot)
+		}
+	}
+}
+
+// final reads every key from all owners, with repair, then looks whether the
+// owners are equal and whether something is missing.
+func (c *checker) final(w *world) {
+	for i := range w.config.Keys {
+		k := fmt.Sprintf("k%d", i)
+		o, ok := w.finalRead(k)
+		if !ok {
+			continue
+		}
+		w.finalCompare(k, o)
+		if !o.Context.Dominates(c.given[k]) {
+			c.violate("%s: lost some of what clients were told: a context covered %v, in the end there is %v", k, c.given[k], o.Context)
+		}
+		values := make(map[string]bool)
+		var list []string
+		for _, s := range causal.Fold(o, causal.FoldOptions{}).Siblings {
+			if !s.Tombstone {
+				values[string(s.Value)] = true
+				list = append(list, string(s.Value))
+			}
+		}
+		c.read(k, list)
+		c.last[k] = values
+	}
+	var owed []string
+	for v := range c.owed {
+		owed = append(owed, v)
+	}
+	slices.Sort(owed)
+	for _, v := range owed {
+		if k := c.written[v]; c.last[k] != nil && !c.last[k][v] && !c.replaced[v] {
+			c.violate("%s: lost %q, which was acknowledged or read", k, v)
+		}
+	}
+}
+
+func (w *world) finalRead(k string) (causal.Object, bool) {
+	var result *quorum.Result
+	m := w.members[0]
+	o := replica.Options{R: replica.All, W: replica.All, RepairBlocking: replica.On}
+	v, p := m.view(key(k), o, w.now.Add(time.Minute))
+	m.launch(quorum.NewGet(v, key(k)), p, v.Deadline, func(r quorum.Result) { result = &r })
+	w.drain()
+	if result == nil || result.Err != nil {
+		w.check.violate("%s: the last read failed: %+v", k, result)
+		return causal.Object{}, false
+	}
+	return result.Object, true
+}
+
+func (w *world) finalCompare(k string, o causal.Object) {
+	p := w.ring.Partition(bucketType, bucket, k)
+	for _, id := range w.ring.Owners(p) {
+		m := w.byID[id]
+		m.receive(replica.Envelope{From: id, To: id, Epoch: w.ring.Epoch(), Partition: p, Message: replica.Read{Key: key(k)}}, func(answer replica.Message) {
+			a, ok := answer.(replica.ReadAnswer)
+			if !ok || a.Digest != o.Digest() || !a.Context.Equal(o.Context) {
+				w.check.violate("%s: %s differs after repair: %+v", k, m.name, answer)
+			}
+		})
+	}
+	w.drain()
+}

@@ -1,0 +1,139 @@
+package quorum
+
+import (
+	"time"
+
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+// Op is one request in flight.
+type Op interface {
+	// Step takes one event. The first is Begin.
+	Step(now time.Time, e Event) Effects
+}
+
+// Event is one of Begin, Answer, Lost and Tick.
+type Event interface{ event() }
+
+// Begin starts the op.
+type Begin struct{}
+
+// Answer is what an owner said to a Send with the same Seq.
+type Answer struct {
+	Seq     uint32
+	Message replica.Message
+}
+
+// Lost says that no answer will come to a Send: it could not be sent, or the
+// connection broke.
+type Lost struct {
+	Seq uint32
+	// Sent is false if the message surely did not reach its owner.
+	Sent bool
+}
+
+// Tick is due at the time that the op asked for. A later or an extra one does
+// no harm.
+type Tick struct {
+	// MayHedge allows one more read than needed.
+	MayHedge bool
+}
+
+func (Begin) event()  {}
+func (Answer) event() {}
+func (Lost) event()   {}
+func (Tick) event()   {}
+
+// Send asks for a message to be sent to an owner, which may be this member
+// itself. Every Send is answered by one Answer or one Lost, a
+// replica.Coordinate by one more Answer after replica.Prepared.
+type Send struct {
+	Seq     uint32
+	To      ring.MemberID
+	Message replica.Message
+}
+
+// Result is what the client gets. Err is nil if the rest counts.
+type Result struct {
+	Object  causal.Object // reads; writes as replica.Return says
+	Context causal.Vector
+	List    List
+	Err     *replica.Error
+}
+
+// Effects is what the caller of Step has to do.
+type Effects struct {
+	Sends []Send
+	// Tick is when to call with a Tick; zero is never. It replaces what earlier
+	// effects asked for.
+	Tick time.Time
+	// Result, if not nil, goes to the client. It comes once.
+	Result *Result
+	// Finished: no event needs to be delivered any more.
+	Finished bool
+	// Hedged: the Tick's allowance was used.
+	Hedged bool
+	// Repairs counts owners that are being repaired after a read.
+	Repairs int
+}
+
+// Candidate is an owner, as the member that coordinates sees it.
+type Candidate struct {
+	ID ring.MemberID
+	// Up is false if gossip says dead, or there is no connection.
+	Up bool
+	// Latency orders the owners for reading: what answers lately took.
+	Latency time.Duration
+}
+
+// View is what an op knows of the world when it begins.
+type View struct {
+	Self ring.MemberID
+	// Owners in the order of their slots, as many as the bucket type's n.
+	Owners   []Candidate
+	Quorums  replica.Quorums
+	Deadline time.Time
+	// ReadAfter replaces an owner that has not answered for that long by the
+	// next.
+	ReadAfter time.Duration
+	// HedgeAfter asks one more owner, if a Tick allows it. Zero is never.
+	HedgeAfter time.Duration
+	// SiblingsMax and ObjectBytesMax as in replica.Coordinate.
+	SiblingsMax, ObjectBytesMax int
+}
+
+func (v View) isOwner(id ring.MemberID) bool {
+	for _, c := range v.Owners {
+		if c.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func unknown(needed, got int, maybe bool) *replica.Error {
+	return &replica.Error{
+		Kind: replica.KindUnknown, Message: "the deadline passed before enough owners answered: the outcome is unknown",
+		Needed: needed, Got: got, MaybeApplied: maybe,
+	}
+}
+
+func unavailable(needed, got int, maybe bool, last *replica.Error) *replica.Error {
+	e := &replica.Error{
+		Kind: replica.KindUnavailable, Message: "not enough owners",
+		Needed: needed, Got: got, MaybeApplied: maybe,
+	}
+	if last != nil {
+		e.Message += ": " + last.Error()
+	}
+	return e
+}

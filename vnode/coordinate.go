@@ -1,0 +1,110 @@
+package vnode
+
+import (
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+// coordinate gives a write its dot. The object goes to the other owners whole
+// and before the commit is durable; that is sound because the states that one
+// actor makes of a key form a chain, and the actor ends with a commit whose
+// fate is unknown (design section 6).
+func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
+	w := m.Write
+	r, err := load(tx, env.Partition, w.Key)
+	if err == nil {
+		err = tx.CheckOwnDots(env.Partition, w.Context)
+	}
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
+	before, encoded, err := r.whole(tx, env.Partition, w.Key)
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
+	if _, ok := before.HasRequest(w.Request); ok {
+		// A retry whose first attempt is here already: it changes nothing and is
+		// acknowledged like a write.
+		tx.AnswerNow(replica.Prepared{Object: encoded})
+		tx.AnswerCovered(r.key, replica.Committed{})
+		return
+	}
+	if m.Conditional && !m.Expect.Dominates(before.Context) {
+		tx.Fail(replica.Errorf(replica.KindAborted, "the key was written while the condition was checked: read it and try again"))
+		return
+	}
+	ctx := w.Context
+	if m.LastWriteWins {
+		ctx = ctx.Join(before.Context)
+	}
+	if err := checkLimits(before, ctx, m); err != nil {
+		tx.Fail(err)
+		return
+	}
+	sibling, err := kv.sibling(tx, env.Partition, before, w)
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
+	after := causal.Write(before, ctx, sibling)
+	encoded = causal.AppendObject(nil, after)
+	r.save(tx, env.Partition, w.Key, after, encoded, kv.InlineBytes)
+	tx.AnswerNow(replica.Prepared{Object: encoded})
+	tx.AnswerCovered(r.key, replica.Committed{})
+}
+
+// checkLimits refuses a write that would leave more siblings, or more bytes of
+// them, than the message allows. Zero is no limit.
+func checkLimits(before causal.Object, ctx causal.Vector, m replica.Coordinate) *replica.Error {
+	siblings, bytes := 1, len(m.Write.Value)
+	for _, s := range before.Siblings {
+		if !ctx.Covers(s.Dot) {
+			siblings++
+			bytes += len(s.Value)
+		}
+	}
+	const advice = "read the key and write with the context that the read gave"
+	if m.SiblingsMax > 0 && siblings > m.SiblingsMax {
+		return replica.Invalid("context", "the key would have %d siblings, above the limit of %d: %s", siblings, m.SiblingsMax, advice)
+	}
+	if m.ObjectBytesMax > 0 && siblings > 1 && bytes > m.ObjectBytesMax {
+		return replica.Invalid("context", "the key's siblings would have %d bytes, above the limit of %d: %s", bytes, m.ObjectBytesMax, advice)
+	}
+	return nil
+}
+
+// sibling makes the sibling of a write, with the partition's next dot and a
+// timestamp after those of the siblings that it was written beside. An error is
+// of the disk.
+func (kv *KV) sibling(tx *Tx, p ring.PartitionID, before causal.Object, w replica.Write) (causal.Sibling, error) {
+	v, err := tx.vnode(p)
+	if err != nil {
+		return causal.Sibling{}, err
+	}
+	clock := v.clock
+	for _, s := range before.Siblings {
+		observed, err := clock.Observe(s.Time, tx.now, kv.MaxSkew)
+		if err != nil {
+			tx.notice(NoticeSkew, p, err.Error())
+			continue
+		}
+		clock = observed
+	}
+	clock = clock.Next(tx.now)
+	dot, err := tx.Dot(p)
+	if err != nil {
+		return causal.Sibling{}, err
+	}
+	v.clock = clock
+	s := causal.Sibling{
+		Dot: dot, Tombstone: w.Delete, ContentType: w.ContentType, Meta: w.Meta,
+		Time: clock, Request: w.Request,
+	}
+	if !w.Delete {
+		s.Value, s.ValueSize = w.Value, len(w.Value)
+	}
+	return s, nil
+}

@@ -1,0 +1,184 @@
+package vnode
+
+import (
+	"sort"
+	"time"
+
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
+)
+
+// Tx is what a Handler sees during one Step: the engine's state, the batch
+// being made, and the request at hand.
+type Tx struct {
+	x    *Executor
+	now  time.Time
+	view storage.Reader
+
+	batch *storage.Batch
+	open  map[string][]byte // the batch's effect by key; nil is deleted
+	dirty []string          // tracked keys of the batch
+
+	request Request
+	effects Effects
+}
+
+func (t *Tx) begin(r Request) { t.request = r }
+
+// Now is the time of the step.
+func (t *Tx) Now() time.Time { return t.now }
+
+// Get returns the value of key, the batch being made included, or
+// storage.ErrNotFound. The caller must not change it.
+func (t *Tx) Get(key []byte) ([]byte, error) {
+	if value, ok := t.open[string(key)]; ok {
+		if value == nil {
+			return nil, storage.ErrNotFound
+		}
+		return value, nil
+	}
+	return t.view.Get(key)
+}
+
+// Scan yields what lies in [lower, upper) without the batch being made.
+func (t *Tx) Scan(lower, upper []byte, yield func(key, value []byte) bool) error {
+	return t.view.Scan(lower, upper, yield)
+}
+
+// Set changes key in the batch being made. Neither may be changed afterwards.
+func (t *Tx) Set(key, value []byte) {
+	t.openBatch()
+	t.batch.Set(key, value)
+	t.open[string(key)] = value
+}
+
+// Delete removes key in the batch being made.
+func (t *Tx) Delete(key []byte) {
+	t.openBatch()
+	t.batch.Delete(key)
+	t.open[string(key)] = nil
+}
+
+func (t *Tx) openBatch() {
+	if t.batch != nil {
+		return
+	}
+	t.batch = new(storage.Batch)
+	t.open = make(map[string][]byte)
+}
+
+// Touch says that the batch being made changes what answers about key tell: no
+// AnswerCovered for key leaves before the batch is durable.
+func (t *Tx) Touch(key []byte) {
+	t.openBatch()
+	k := string(key)
+	if t.x.unsynced[k] == t.x.applied+1 {
+		return
+	}
+	t.x.unsynced[k] = t.x.applied + 1
+	t.dirty = append(t.dirty, k)
+}
+
+// AnswerNow answers before anything is durable.
+func (t *Tx) AnswerNow(m replica.Message) {
+	t.effects.Answers = append(t.effects.Answers, t.answer(m))
+}
+
+// AnswerCovered answers once all that was ever written to key is durable.
+func (t *Tx) AnswerCovered(key []byte, m replica.Message) {
+	t.answerAfter(t.x.unsynced[string(key)], m)
+}
+
+// AnswerAllCovered answers once all batches so far are durable, the one being
+// made included.
+func (t *Tx) AnswerAllCovered(m replica.Message) {
+	last := t.x.applied
+	if t.batch != nil {
+		last++
+	}
+	t.answerAfter(last, m)
+}
+
+func (t *Tx) answerAfter(batch BatchID, m replica.Message) {
+	if batch <= t.x.synced {
+		t.AnswerNow(m)
+		return
+	}
+	// held is ordered by batch; a new entry is for one of the last few.
+	held := t.x.held
+	i := sort.Search(len(held), func(i int) bool { return held[i].until > batch })
+	held = append(held, heldAnswer{})
+	copy(held[i+1:], held[i:])
+	held[i] = heldAnswer{until: batch, answer: t.answer(m)}
+	t.x.held = held
+}
+
+// Fail answers that the request could not be done.
+func (t *Tx) Fail(err *replica.Error) { t.AnswerNow(replica.Failure{Err: err}) }
+
+// FailRead answers that the disk did not say what is stored, and ends the life
+// of the partition's actor: what was lost once may be more than was asked for.
+func (t *Tx) FailRead(err error) {
+	p := t.request.Envelope.Partition
+	kind := replica.KindStorage
+	if isCorrupt(err) {
+		kind = replica.KindCorrupt
+	}
+	t.notice(NoticeReadFailed, p, err.Error())
+	t.x.dropActor(p)
+	t.Fail(replica.Errorf(kind, "partition %d: %v", p, err))
+}
+
+func (t *Tx) answer(m replica.Message) Answer {
+	env := t.request.Envelope
+	return Answer{
+		Reply: t.request.Reply,
+		Envelope: replica.Envelope{
+			ID: env.ID, From: t.x.config.Self, To: env.From, Epoch: t.x.ring.Epoch(),
+			Partition: env.Partition, Message: m,
+		},
+	}
+}
+
+// Dot gives the partition's next dot. An error is of the disk: no dot can be
+// given, and none was.
+func (t *Tx) Dot(p ring.PartitionID) (causal.Dot, error) {
+	v, err := t.vnode(p)
+	if err != nil {
+		return causal.Dot{}, err
+	}
+	t.markInUse(p, v)
+	v.counter++
+	return causal.Dot{Actor: v.actor, Counter: v.counter}, nil
+}
+
+// CheckOwnDots looks for dots of the partition's actor in a vector that came
+// from outside. One that was never given means that this vnode's data went back
+// in time: it takes a new actor.
+func (t *Tx) CheckOwnDots(p ring.PartitionID, incoming causal.Vector) error {
+	v, err := t.vnode(p)
+	if err != nil {
+		return err
+	}
+	if v.actor != 0 && incoming.Get(v.actor) > v.counter {
+		t.notice(NoticeOwnDots, p, "")
+		t.x.dropActor(p)
+	}
+	return nil
+}
+
+func (t *Tx) notice(kind NoticeKind, p ring.PartitionID, detail string) {
+	t.effects.Notices = append(t.effects.Notices, Notice{Kind: kind, Partition: p, Detail: detail})
+}
+
+func (t *Tx) finish() Effects {
+	if t.batch == nil {
+		return t.effects
+	}
+	t.x.applied++
+	t.effects.Batch, t.effects.ID = t.batch, t.x.applied
+	t.x.dirty = append(t.x.dirty, dirtyBatch{id: t.x.applied, keys: t.dirty})
+	return t.effects
+}
