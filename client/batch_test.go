@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,8 +104,12 @@ func TestBatchKeepsDoubt(t *testing.T) {
 		for i := 0; f.owner(partitionOf("default", "b", b), 0) != 0; i++ {
 			b = fmt.Sprint("z", i)
 		}
-		f.setHook(func(_ context.Context, m *member, r *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
-			return map[bool]*ringdv1.PipelineResponse{true: refuse(codes.DeadlineExceeded), false: refuse(codes.Aborted)}[m.index == 0]
+		var asked sync.Map
+		f.setHook(func(_ context.Context, _ *member, r *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
+			if _, again := asked.LoadOrStore(string(r.GetPut().GetKey().GetKey()), true); again {
+				return refuse(codes.Aborted)
+			}
+			return refuse(codes.DeadlineExceeded)
 		})
 		for _, r := range c.Bucket("b").BatchPut(t.Context(), []client.PutItem{{Key: a}, {Key: b}}, client.IfAbsent()) {
 			if !errors.Is(r.Err, client.ErrUnknown) {

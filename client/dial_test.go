@@ -84,19 +84,27 @@ func TestAdminFailsOver(t *testing.T) {
 }
 
 func TestAdminChangesAreSentOnce(t *testing.T) {
-	with(t, 3, func(t *testing.T, f *cluster) {
-		c := f.client(t, nil)
-		defer c.Close()
-		f.setHook(func(ctx context.Context, _ *member, _ *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
-			<-ctx.Done()
-			return nil
+	for name, trouble := range map[string]func(*member){
+		"no answer": func(*member) {},
+		"killed":    func(m *member) { go m.kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, 3, func(t *testing.T, f *cluster) {
+				c := f.client(t, nil)
+				defer c.Close()
+				f.setHook(func(ctx context.Context, m *member, _ *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
+					trouble(m)
+					<-ctx.Done()
+					return nil
+				})
+				_, err := c.Admin().Commit(t.Context(), &ringdv1.CommitRequest{})
+				if !errors.Is(err, client.ErrUnknown) {
+					t.Errorf("a change without an answer: %v", err)
+				}
+				if n := len(f.log()); n != 1 {
+					t.Errorf("it was sent %d times", n)
+				}
+			})
 		})
-		_, err := c.Admin().Commit(t.Context(), &ringdv1.CommitRequest{})
-		if !errors.Is(err, client.ErrUnknown) {
-			t.Errorf("a change without an answer: %v", err)
-		}
-		if n := len(f.log()); n != 1 {
-			t.Errorf("it was sent %d times", n)
-		}
-	})
+	}
 }

@@ -27,7 +27,10 @@ const fakePartitions = 16
 
 // cluster is members that share one map of objects, in this process.
 type cluster struct {
+	id      string
 	members []*member
+	// strangers can be dialed too, but are no members.
+	strangers []*member
 	// advertise says what the ring names as a member's address; nil: its own.
 	advertise func(m *member) string
 
@@ -81,7 +84,7 @@ type member struct {
 }
 
 func newCluster(n int, tcp bool) *cluster {
-	c := &cluster{}
+	c := &cluster{id: "fake"}
 	c.mu.objects = make(map[string]*object)
 	c.mu.applied = make(map[string]int)
 	for i := range n {
@@ -109,7 +112,7 @@ func (c *cluster) close() {
 
 // dial is the network between client and members.
 func (c *cluster) dial(ctx context.Context, address string) (net.Conn, error) {
-	for _, m := range c.members {
+	for _, m := range slices.Concat(c.members, c.strangers) {
 		m.mu.Lock()
 		mem := m.mu.mem
 		m.mu.Unlock()
@@ -278,7 +281,7 @@ func (m *member) breakStreams() {
 
 func (m *member) Status(ctx context.Context, _ *ringdv1.StatusRequest) (*ringdv1.StatusResponse, error) {
 	m.hear(ctx)
-	return &ringdv1.StatusResponse{ClusterId: "fake", Self: &ringdv1.Member{Id: m.id, GrpcAddress: m.address}}, nil
+	return &ringdv1.StatusResponse{ClusterId: m.c.id, Self: &ringdv1.Member{Id: m.id, GrpcAddress: m.address}}, nil
 }
 
 func (m *member) Ring(ctx context.Context, _ *ringdv1.RingRequest) (*ringdv1.RingResponse, error) {

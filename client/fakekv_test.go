@@ -165,6 +165,9 @@ func (m *member) list(part func(name []string) (string, bool), cursor []byte, ho
 func (m *member) listHook(ctx context.Context) func() error {
 	return func() error {
 		m.hear(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		m.mu.Lock()
 		h := m.mu.hook
 		m.mu.Unlock()

@@ -102,19 +102,40 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 	})
 }
 
-// An owner that can't be connected to leaves no doubt, large value or not.
+// An owner that can't be connected to leaves no doubt, on a stream or by calls.
 func TestRefusedConnectionLeavesNoDoubt(t *testing.T) {
+	for _, calls := range []bool{false, true} {
+		with(t, 3, func(t *testing.T, f *cluster) {
+			for _, m := range f.members {
+				m.mu.noPipeline = calls
+			}
+			c := f.client(t, nil)
+			defer c.Close()
+			f.connect(t, c)
+			f.members[1].kill()
+			synctest.Wait()
+			_, err := c.Bucket("b").Put(t.Context(), f.keyAt(1), nil, client.IfAbsent())
+			if !errors.Is(err, client.ErrPrecondition) {
+				t.Errorf("by calls %v: %v", calls, err)
+			}
+		})
+	}
+}
+
+// What still waits for a connection at its deadline was not applied.
+func TestDeadlineInTheQueueIsNotUnknown(t *testing.T) {
 	with(t, 3, func(t *testing.T, f *cluster) {
 		c := f.client(t, nil)
 		defer c.Close()
-		f.connect(t, c)
-		f.members[1].kill()
-		synctest.Wait()
-		for _, size := range []int{1, 1 << 20} {
-			_, err := c.Bucket("b").Put(t.Context(), f.keyAt(1), make([]byte, size), client.IfAbsent())
-			if !errors.Is(err, client.ErrPrecondition) {
-				t.Errorf("%d bytes: %v", size, err)
-			}
+		for _, m := range f.members {
+			m.pause()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Bucket("b").Put(ctx, "k", nil)
+		var e *client.Error
+		if !errors.Is(err, client.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.MaybeApplied {
+			t.Errorf("answered %v", err)
 		}
 	})
 }

@@ -146,22 +146,35 @@ func TestAdvertisedAddressesOutOfReach(t *testing.T) {
 }
 
 func TestStrangersAreNotUsed(t *testing.T) {
-	with(t, 3, func(t *testing.T, f *cluster) {
-		// Every advertised address leads to member 2.
-		f.advertise = func(*member) string { return f.members[2].address }
-		c := f.client(t, nil, f.members[0].address)
-		defer c.Close()
-		for i := range 40 {
-			if _, err := c.Bucket("b").Put(t.Context(), fmt.Sprint(i), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, r := range f.log() {
-			if p := partitionOf("default", "b", r.key); f.owner(p, 0) == 1 && r.member == 2 && f.owner(p, 1) != 2 {
-				t.Errorf("%q was meant for member 1 and went to %d", r.key, r.member)
-			}
-		}
-	})
+	for name, change := range map[string]func(s *cluster){
+		"another member":           func(s *cluster) { s.members[0].id = "a stranger" },
+		"another cluster's member": func(s *cluster) { s.id, s.members[0].id = "another", "00000000-0000-0000-0000-000000000002" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, 3, func(t *testing.T, f *cluster) {
+				// The address that member 1 advertises leads to a stranger here.
+				other := newCluster(1, false)
+				defer other.close()
+				change(other)
+				other.members[0].address = "10.9.9.9:7600"
+				f.strangers = other.members
+				f.advertise = func(m *member) string {
+					if m.index == 1 {
+						return "10.9.9.9:7600"
+					}
+					return m.address
+				}
+				c := f.client(t, nil, f.members[0].address)
+				defer c.Close()
+				f.connect(t, c)
+				for range c.Bucket("b").Keys(t.Context()) {
+				}
+				if log := other.log(); len(log) > 0 {
+					t.Errorf("a stranger was asked: %v", log)
+				}
+			})
+		})
+	}
 }
 
 func TestRetries(t *testing.T) {
