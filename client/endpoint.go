@@ -167,7 +167,7 @@ func (e *endpoint) reset() {
 	e.mu.cc = nil
 	e.mu.Unlock()
 	if cc != nil {
-		cc.Close()
+		_ = cc.Close()
 	}
 }
 

@@ -26,11 +26,11 @@ func (c *cluster) keyAt(i int) string {
 	}
 }
 
-// connect has c open a stream to every member.
-func (f *cluster) connect(t *testing.T, c *client.Client) {
+// connect has cl open a stream to every member.
+func (c *cluster) connect(t *testing.T, cl *client.Client) {
 	t.Helper()
-	for _, m := range f.members {
-		if _, err := c.Bucket("b").Put(t.Context(), f.keyAt(m.index), nil); err != nil {
+	for _, m := range c.members {
+		if _, err := cl.Bucket("b").Put(t.Context(), c.keyAt(m.index), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

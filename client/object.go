@@ -36,7 +36,7 @@ type Sibling struct {
 	Deleted bool
 }
 
-// ErrSiblings: the key has more than one sibling where one value was asked for.
+// ErrSiblings means that the key has more than one sibling where one value was asked for.
 var ErrSiblings = errors.New("the key has siblings")
 
 // Value returns the value if the key has exactly one sibling. Otherwise the

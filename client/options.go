@@ -190,7 +190,7 @@ type RequestID [16]byte
 
 // NewRequestID draws an id.
 func NewRequestID() (id RequestID) {
-	rand.Read(id[:]) // never fails
+	_, _ = rand.Read(id[:]) // never fails
 	return id
 }
 

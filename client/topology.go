@@ -78,7 +78,7 @@ func (t *topology) refresh(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, e := range t.addresses() {
 		if e.who.Load() == nil {
-			wg.Go(func() { e.identified(ctx) })
+			wg.Go(func() { _ = e.identified(ctx) })
 		}
 	}
 	var tried []*endpoint
