@@ -25,6 +25,7 @@ func testOptions(t testing.TB, fs vfs.FS) Options {
 	o := DefaultOptions()
 	o.CacheBytes, o.MemtableBytes = 1<<20, 64<<10
 	o.FS = fs
+	o.Event = func(Event) {}
 	o.Fatal = func(message string) { panic("fatal: " + message) }
 	return o
 }

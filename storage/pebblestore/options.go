@@ -38,9 +38,10 @@ type Options struct {
 	// Event is called with what an operator should know. It must not block, nor
 	// call the Store. Nil logs.
 	Event func(Event)
-	// Fatal is called when the write-ahead log can't be written: what was
+	// Fatal is called when the write-ahead log can't be written or synced: what was
 	// acknowledged is safe, but nothing more can be stored, and what is visible may
-	// never be durable. It must not return; nil logs and ends the process.
+	// never be durable. Nil logs and ends the process. If it returns, as in tests,
+	// Wait returns the error, and Apply panics.
 	Fatal func(message string)
 }
 

@@ -16,6 +16,7 @@ import (
 type Store struct {
 	db    *pebble.DB
 	syncs *syncCounter
+	fatal func(string) // Options.Fatal
 	// gate is entered by every call that uses db.
 	gate  *gate
 	close func() error // once
@@ -37,7 +38,7 @@ func Open(dir string, o Options) (*Store, error) {
 	o = o.withDefaults()
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
-	s := &Store{syncs: &syncCounter{FS: o.FS}, gate: newGate()}
+	s := &Store{syncs: &syncCounter{FS: o.FS}, fatal: o.Fatal, gate: newGate()}
 	s.mu.snapshots = make(map[*snapshot]struct{})
 	s.close = sync.OnceValue(s.closeOnce)
 	var err error
@@ -60,7 +61,7 @@ func (s *Store) Apply(b *storage.Batch) (storage.Commit, error) {
 	if err := s.db.ApplyNoSyncWait(pb, pebble.Sync); err != nil {
 		return nil, fmt.Errorf("storage: apply: %w", err)
 	}
-	return &commit{batch: pb}, nil
+	return &commit{batch: pb, fatal: s.fatal}, nil
 }
 
 // What Pebble puts around an operation (its kind, two lengths of up to 5 bytes)
@@ -98,6 +99,7 @@ type commit struct {
 	once  sync.Once
 	batch *pebble.Batch // nil after the first Wait
 	err   error
+	fatal func(string)
 }
 
 // Wait implements storage.Commit. A commit that nobody waits for costs its
@@ -106,6 +108,8 @@ func (c *commit) Wait() error {
 	c.once.Do(func() {
 		if err := c.batch.SyncWait(); err != nil {
 			c.err = fmt.Errorf("storage: sync: %w", err)
+			// Pebble would go on, and fail every sync from here on.
+			c.fatal(c.err.Error())
 		} else if err := c.batch.Close(); err != nil {
 			c.err = fmt.Errorf("storage: batch: %w", err)
 		}

@@ -85,6 +85,20 @@ func TestFailNextSync(t *testing.T) {
 	}
 }
 
+func TestFailSyncs(t *testing.T) {
+	s, broken := simstore.New(), errors.New("broken")
+	s.FailSyncs(broken)
+	for range 2 {
+		if err := put(t, s, "a", "1").Wait(); !errors.Is(err, broken) {
+			t.Errorf("wait: %v, want the sync's error", err)
+		}
+	}
+	s.FailSyncs(nil)
+	if err := s.Sync(); err != nil || s.Unsynced() != 0 {
+		t.Errorf("sync after the fault: %v, %d unsynced", err, s.Unsynced())
+	}
+}
+
 func TestFailReads(t *testing.T) {
 	s, broken := simstore.New(), errors.New("broken")
 	put(t, s, "a", "1")

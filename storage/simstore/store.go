@@ -29,6 +29,7 @@ type Store struct {
 		closed   bool
 
 		failNextSync error
+		failSyncs    error
 		failRead     func(key []byte) bool // nil: none
 		readErr      error
 	}
@@ -157,6 +158,9 @@ func (s *Store) syncLocked(number uint64) error {
 	if err := s.mu.failNextSync; err != nil {
 		s.mu.failNextSync = nil
 		return err
+	}
+	if s.mu.failSyncs != nil {
+		return s.mu.failSyncs
 	}
 	n := int(number - first + 1)
 	for _, ops := range s.mu.unsynced[:n] {

@@ -50,6 +50,13 @@ func (s *Store) FailNextSync(err error) {
 	s.mu.failNextSync = err
 }
 
+// FailSyncs makes syncs fail with err, as FailNextSync does one; nil ends that.
+func (s *Store) FailSyncs(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.failSyncs = err
+}
+
 // FailReads makes Get of the keys that match, and scans that begin at one or come
 // to one, fail with err, in snapshots too; a nil match ends that.
 func (s *Store) FailReads(match func(key []byte) bool, err error) {
