@@ -1,0 +1,124 @@
+package peer
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/ringd/ringd/ring"
+)
+
+// link is what is known of one peer, and the lanes to it.
+type link struct {
+	t        *Transport
+	id       ring.MemberID
+	lanes    []*lane
+	counters counters
+
+	mu struct {
+		sync.Mutex
+		hello   hello  // the last that was accepted
+		problem string // why the last attempt failed; empty after one that did not
+		logged  string // what of it was logged
+	}
+}
+
+func newLink(t *Transport, id ring.MemberID) *link {
+	l := &link{t: t, id: id}
+	for range t.config.Streams {
+		l.lanes = append(l.lanes, newLane(l))
+	}
+	return l
+}
+
+func (l *link) lane(p ring.PartitionID) *lane { return l.lanes[int(p)%len(l.lanes)] }
+
+// connected reports whether a lane is up, and sets off those that never tried.
+func (l *link) connected() bool {
+	up, idle := false, false
+	for _, ln := range l.lanes {
+		ln.mu.Lock()
+		up = up || ln.mu.state == laneUp
+		idle = idle || ln.mu.state == laneIdle
+		ln.mu.Unlock()
+	}
+	if idle {
+		l.begin()
+	}
+	return up
+}
+
+// begin sets off the lanes that never tried, if there is an address to try.
+func (l *link) begin() {
+	if _, ok := l.t.config.Resolve(l.id); !ok {
+		return
+	}
+	for _, ln := range l.lanes {
+		ln.mu.Lock()
+		ln.mu.leave = false
+		if ln.mu.state == laneIdle {
+			ln.startLocked()
+		}
+		ln.mu.Unlock()
+	}
+}
+
+// letGo ends the lanes and their attempts, until someone asks for the peer again.
+func (l *link) letGo() {
+	for _, ln := range l.lanes {
+		ln.mu.Lock()
+		s := ln.mu.session
+		ln.mu.leave = ln.mu.state != laneIdle
+		ln.mu.Unlock()
+		if s != nil {
+			s.end(errLetGo)
+		}
+		ln.again()
+	}
+}
+
+// heard ends the lanes' wait for their next attempt: the peer is there.
+func (l *link) heard() {
+	l.begin()
+	for _, ln := range l.lanes {
+		ln.again()
+	}
+}
+
+// met takes in the hello of a peer that was accepted.
+func (l *link) met(h hello) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.hello = h
+}
+
+// works notes that a lane came up.
+func (l *link) works(addr string) {
+	l.counters.connects.Add(1)
+	l.mu.Lock()
+	before := l.mu.logged
+	l.mu.problem, l.mu.logged = "", ""
+	l.mu.Unlock()
+	if before != "" {
+		l.t.config.Logger.Info("connected to peer again", "peer", l.id, "addr", addr)
+	}
+}
+
+// fails notes why there is no connection, and logs it once per change: the text
+// of a refusal, but of other errors, which name ports and change at every
+// attempt, only that there is one.
+func (l *link) fails(addr string, err error) {
+	if errors.Is(err, ErrClosed) || errors.Is(err, errLetGo) {
+		return
+	}
+	kind := "unreachable"
+	if errors.Is(err, ErrRefused) {
+		kind = err.Error()
+	}
+	l.mu.Lock()
+	changed := l.mu.logged != kind
+	l.mu.problem, l.mu.logged = err.Error(), kind
+	l.mu.Unlock()
+	if changed {
+		l.t.config.Logger.Warn("no connection to peer", "peer", l.id, "addr", addr, "error", err)
+	}
+}
