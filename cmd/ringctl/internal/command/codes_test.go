@@ -65,7 +65,7 @@ func TestExitCodes(t *testing.T) {
 		{exit.Precondition, "precondition", []string{"put", "b", "one", "v", "--if-absent"}},
 		{exit.Precondition, "exists already", []string{"bucket-type", "create", "default"}},
 		{exit.Siblings, "2 siblings", []string{"get", "b", "two"}},
-		{exit.Unavailable, "no member at 127.0.0.1:1", []string{"status", "--addr", "127.0.0.1:1", "--timeout", "200ms"}},
+		{exit.Unavailable, "no member answers at 127.0.0.1:1 (", []string{"status", "--addr", "127.0.0.1:1", "--timeout", "200ms"}},
 	} {
 		s.fails(c.code, c.says, c.args...)
 	}

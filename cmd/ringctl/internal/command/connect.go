@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/client"
+	"github.com/ringd/ringd/cmd/ringctl/internal/exit"
 )
 
 func checkAddrs(addrs []string) error {
@@ -33,9 +35,24 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	defer cancel()
 	c, err := client.DialConfig(ctx, config, a.addrs...)
 	if err != nil {
-		return nil, fmt.Errorf("no member at %s: %w", strings.Join(a.addrs, ", "), err)
+		return nil, notReached(a.addrs, err)
 	}
 	return c, nil
+}
+
+// notReached says in few words why nobody could be reached.
+func notReached(addrs []string, err error) error {
+	c, ok := errors.AsType[*client.Error](err)
+	if !ok || !errors.Is(err, client.ErrUnavailable) {
+		return fmt.Errorf("connecting to %s: %w", strings.Join(addrs, ", "), err)
+	}
+	why := c.Message
+	// What gRPC puts around the network's own words tells a user nothing.
+	if _, plain, ok := strings.Cut(why, "Error while dialing: "); ok {
+		why = strings.TrimSuffix(plain, `"`)
+	}
+	return exit.New(exit.Unavailable, "is it running, and is that its address (--addr or "+addrVariable+")?",
+		"no member answers at %s (%s)", strings.Join(addrs, ", "), why)
 }
 
 // admin calls do with the Admin service and a context that ends with --timeout.

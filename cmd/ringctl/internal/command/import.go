@@ -138,7 +138,7 @@ func (a *app) runImport(cmd *cobra.Command, f importFlags, path string) error {
 			fmt.Fprintln(a.Err, "note:", note)
 		}
 	}
-	return a.reportImport(f.bucket, report, journal != nil)
+	return a.reportImport(f.bucket, report)
 }
 
 // target checks that the bucket type exists, before anything is read or
@@ -209,7 +209,7 @@ func (a *app) journal(f importFlags, path string, s *importing.Source, cluster s
 }
 
 // reportImport prints the outcome. The error says what is to be done about it.
-func (a *app) reportImport(bucket string, r importing.Report, resumable bool) error {
+func (a *app) reportImport(bucket string, r importing.Report) error {
 	for _, f := range r.Failures {
 		key := ""
 		if f.Key != "" {
@@ -224,7 +224,7 @@ func (a *app) reportImport(bucket string, r importing.Report, resumable bool) er
 		return err
 	}
 	again := "run it again once that is mended: what is stored already does no harm"
-	if resumable {
+	if r.Resumable {
 		again = "the same command goes on where it was"
 	}
 	switch {

@@ -97,9 +97,6 @@ func hint(e *client.Error) string {
 		}
 		return "something else changed first: look and decide again"
 	case client.CodeUnavailable:
-		if e.Op == "dial" {
-			return "is it running, and is that its address (--addr or RINGCTL_ADDR)?"
-		}
 		return `"ringctl status" shows who is up`
 	case client.CodeUnknown:
 		switch {

@@ -48,6 +48,8 @@ type Report struct {
 	Failures []Failure
 	// Stopped says why the import ended before the source did; nil if it didn't.
 	Stopped error
+	// Resumable: a journal was left that a later run goes on with.
+	Resumable bool
 	// Note about what was done otherwise than asked; may be empty.
 	Note string
 }
@@ -217,7 +219,7 @@ func (r *run) conclude(report *Report) {
 		return
 	}
 	if report.Stopped != nil || report.Failed > 0 {
-		if !r.save() {
+		if report.Resumable = r.save(); !report.Resumable {
 			report.Note = r.mu.report.Note
 		}
 		return
