@@ -74,18 +74,23 @@ func TestExitCodes(t *testing.T) {
 func TestExitCodesOfMembersErrors(t *testing.T) {
 	s := start(t)
 	for _, c := range []struct {
-		code   exit.Code
+		exit   exit.Code
 		says   string
-		detail *ringdv1.ErrorDetail
+		code   codes.Code
+		change func(*ringdv1.ErrorDetail)
 	}{
-		{exit.Unavailable, "1 of 2 owners", &ringdv1.ErrorDetail{Code: int32(codes.Unavailable), Message: "1 of 2 owners answered", Needed: 2, Got: 1}},
-		{exit.Unavailable, "again", fakecluster.Refuse(codes.ResourceExhausted, "overloaded")},
-		{exit.Unknown, "read the key to find out", &ringdv1.ErrorDetail{Code: int32(codes.DeadlineExceeded), Message: "too late", MaybeApplied: true}},
-		{exit.Precondition, "another write came first", fakecluster.Refuse(codes.Aborted, "lost the race")},
-		{exit.Failed, "a bug", fakecluster.Refuse(codes.Internal, "a bug")},
+		{exit.Unavailable, "1 of 2 owners", codes.Unavailable, func(d *ringdv1.ErrorDetail) { d.Message, d.Needed, d.Got = "1 of 2 owners answered", 2, 1 }},
+		{exit.Unavailable, "try again in", codes.ResourceExhausted, nil},
+		{exit.Unknown, "read the key to find out", codes.DeadlineExceeded, func(d *ringdv1.ErrorDetail) { d.MaybeApplied = true }},
+		{exit.Precondition, "another write came first", codes.Aborted, nil},
+		{exit.Failed, "internal error", codes.Internal, nil},
 	} {
-		s.cluster.SetHook(func(*ringdv1.PipelineRequest) *ringdv1.ErrorDetail { return c.detail })
-		s.fails(c.code, c.says, "put", "b", "k", "v", "--timeout", "100ms")
+		d := fakecluster.Refuse(c.code, "")
+		if c.change != nil {
+			c.change(d)
+		}
+		s.cluster.SetHook(func(*ringdv1.PipelineRequest) *ringdv1.ErrorDetail { return d })
+		s.fails(c.exit, c.says, "put", "b", "k", "v")
 	}
 }
 

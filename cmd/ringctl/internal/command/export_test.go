@@ -27,7 +27,7 @@ func TestExportFailures(t *testing.T) {
 		return nil
 	})
 	out := filepath.Join(dir, "out.jsonl")
-	code, stdout, errOut := s.run("export", "--bucket", "b", out, "-o", "json", "--timeout", "100ms")
+	code, stdout, errOut := s.run("export", "--bucket", "b", out, "-o", "json")
 	doc := parse(t, stdout)
 	if code != exit.Failed || doc["lines"] != 8.0 || doc["failed"] != 1.0 || doc["gone"] != 1.0 || doc["complete"] != true || !strings.Contains(errOut, "key k0003") {
 		t.Errorf("exit code %d, %v\n%s", code, doc, errOut)
@@ -48,7 +48,7 @@ func TestExportLeavesNothingHalfDone(t *testing.T) {
 		}
 		return nil
 	})
-	s.fails(exit.Failed, "the export stopped", "export", "--bucket", "b", out, "--timeout", "50ms", "--retry-for", "0s")
+	s.fails(exit.Failed, "the export stopped", "export", "--bucket", "b", out, "--retry-for", "0s")
 	if src, err := os.ReadFile(out); err != nil || string(src) != "what was there\n" {
 		t.Errorf("%v: the file has\n%s", err, src)
 	}

@@ -120,6 +120,14 @@ func TestImportAgainChangesNothing(t *testing.T) {
 	}
 	s.ok("delete", "b", "text")
 	s.ok("import", file)
+	// Also where what it writes is one of the siblings.
+	s.ok("put", "b", "text", "beside it")
+	s.ok("import", file, "--overwrite")
+	if all := s.cluster.Siblings("b", "text"); len(all) != 1 || string(all[0].Value) != "other" {
+		t.Errorf("after --overwrite with a sibling of it the key has %v", all)
+	}
+	s.ok("delete", "b", "text")
+	s.ok("import", file)
 	if got := s.ok("get", "b", "text", "--sibling", "2"); got != "other" {
 		t.Errorf("a value that was deleted is not written again: %q", got)
 	}
@@ -151,7 +159,7 @@ func TestImportDirectory(t *testing.T) {
 func TestImportBadLines(t *testing.T) {
 	s := start(t)
 	dir := t.TempDir()
-	text := strings.Join([]string{
+	text := "\ufeff" + strings.Join([]string{
 		`{"key":"good","value":1}`, `not JSON`, ``, `{"value":1}`, `{"key":"both","value":1,"value_b64":""}`, `{"key":"b64","value_b64":"*"}`,
 		`{"key":"","value":1}`, `{"key":"` + strings.Repeat("k", 1025) + `","value":1}`, `{"key":"large","value":"` + strings.Repeat("v", 1<<20+1) + `"}`,
 		`{"key":"expires","value":1,"expiry":9}`, `{"key":"half","siblings":[{"value":"ok"},{"value":"` + strings.Repeat("v", 1<<20+1) + `"}]}`,
@@ -225,7 +233,7 @@ func TestImportGoesOnAfterFailure(t *testing.T) {
 		}
 		return nil
 	})
-	args := []string{"import", file, "--workers", "4", "--timeout", "100ms", "--retry-for", "0s"}
+	args := []string{"import", file, "--workers", "4", "--retry-for", "0s"}
 	code, out, errOut := s.run(args...)
 	if code != exit.Failed || !strings.Contains(errOut, "b.jsonl:301: key k0300") || !strings.Contains(errOut, "the same command goes on") {
 		t.Fatalf("exit code %d\n%s%s", code, out, errOut)
@@ -310,7 +318,7 @@ func TestImportRetries(t *testing.T) {
 		}
 		return nil
 	})
-	if out := s.ok("import", file, "--timeout", "50ms"); !strings.Contains(out, "20 stored, 0 failed") {
+	if out := s.ok("import", file); !strings.Contains(out, "20 stored, 0 failed") {
 		t.Errorf("%s", out)
 	}
 	if s.cluster.Puts() != 20 {

@@ -59,8 +59,6 @@ func TestResume(t *testing.T) {
 					}
 					return fakecluster.Refuse(codes.Unavailable, "0 of 2 owners answered")
 				})
-				config := config
-				config.Patience.Timeout /= 50
 				first := open(t, path, target, false)
 				r := Run(ctx, first, config)
 				if r.Stopped == nil || !first.Resumable() {
@@ -72,7 +70,6 @@ func TestResume(t *testing.T) {
 				// Lines behind the last checkpoint, as a crash leaves them.
 				appendTo(t, path+PartSuffix, "garbage behind the last checkpoint")
 				cluster.SetHook(nil)
-				config.Patience.Timeout *= 50
 				r = Run(t.Context(), open(t, path, target, true), config)
 				if r.Stopped != nil || r.Keys != keys || r.Resumed < 20 || r.Resumed == keys {
 					t.Errorf("going on: %+v", r)

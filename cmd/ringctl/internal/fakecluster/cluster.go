@@ -165,9 +165,10 @@ func bucketType(name string, n uint32) *ringdv1.BucketType {
 	}
 }
 
-// Refuse makes the error that a hook answers.
+// Refuse makes the error that a hook answers. It asks to come back in an hour, so
+// that the client gives up at once and not when its time is over.
 func Refuse(code codes.Code, message string) *ringdv1.ErrorDetail {
-	return &ringdv1.ErrorDetail{Code: int32(code), Message: message}
+	return &ringdv1.ErrorDetail{Code: int32(code), Message: message, RetryAfter: &durationpb.Duration{Seconds: 3600}}
 }
 
 func invalid(field, format string, args ...any) *ringdv1.ErrorDetail {

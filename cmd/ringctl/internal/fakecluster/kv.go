@@ -197,8 +197,9 @@ func (c *Cluster) putLocked(r *ringdv1.PutRequest) *ringdv1.PipelineResponse {
 	if r.IfAbsent && o.live() || r.IfMatch && o.newerThan(through) {
 		return failed(Refuse(codes.FailedPrecondition, "the key has changed"))
 	}
-	o.cover(through)
-	if o.add(&ringdv1.Sibling{Value: r.Value, ContentType: r.ContentType, Metadata: r.Metadata}, r.RequestId) {
+	if !o.has(r.RequestId) {
+		o.cover(through)
+		o.add(&ringdv1.Sibling{Value: r.Value, ContentType: r.ContentType, Metadata: r.Metadata}, r.RequestId)
 		c.mu.puts++
 	}
 	out := &ringdv1.PutResponse{Context: o.context(at)}

@@ -27,17 +27,16 @@ func (o *object) live() bool {
 	return slices.ContainsFunc(o.siblings, func(s sibling) bool { return !s.Tombstone })
 }
 
-// add reports whether it had an effect: a write whose twin is there has none.
-func (o *object) add(s *ringdv1.Sibling, id []byte) bool {
-	for _, other := range o.siblings {
-		if len(id) > 0 && other.request == string(id) {
-			return false
-		}
-	}
+// has reports whether a write with that request id is there: its twin changes
+// nothing.
+func (o *object) has(id []byte) bool {
+	return slices.ContainsFunc(o.siblings, func(s sibling) bool { return len(id) > 0 && s.request == string(id) })
+}
+
+func (o *object) add(s *ringdv1.Sibling, id []byte) {
 	o.writes++
 	s.ValueSize, s.ModifiedUnixMs = uint64(len(s.Value)), 1_700_000_000_000
 	o.siblings = append(o.siblings, sibling{o.writes, string(id), s})
-	return true
 }
 
 // cover removes what a context covers.
