@@ -16,7 +16,12 @@ func (h HLC) String() string {
 	return fmt.Sprintf("%s+%d", h.Time().Format("2006-01-02T15:04:05.000Z"), h&(1<<logicalBits-1))
 }
 
-func fromWall(wall time.Time) HLC { return HLC(max(0, wall.UnixMilli())) << logicalBits }
+// millisMax is the last millisecond that an HLC can hold, in the year 10889.
+const millisMax = 1<<(64-logicalBits) - 1
+
+func fromWall(wall time.Time) HLC {
+	return HLC(min(max(0, wall.UnixMilli()), millisMax)) << logicalBits
+}
 
 // Next returns the timestamp of an event at the given wall time, after h. A
 // logical counter that is full carries into the milliseconds.

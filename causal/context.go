@@ -34,11 +34,9 @@ const (
 // run over all keys of a vnode, so that on another key v would silently cover
 // writes that were never seen there.
 func Seal(k ContextKey, bucketType, bucket, key string, v Vector) []byte {
-	out := make([]byte, 0, 1+10+18*len(v)+macBytes)
+	out := make([]byte, 0, 1+10+18*len(v)+sha256.Size)
 	out = AppendVector(append(out, contextVersion), v)
-	var sum [sha256.Size]byte
-	k.mac(sum[:0], bucketType, bucket, key, out)
-	return append(out, sum[:macBytes]...)
+	return k.appendMAC(out, bucketType, bucket, key, out)
 }
 
 // Open returns the vector of a context that Seal made for this key. No bytes are
@@ -54,16 +52,15 @@ func Open(k ContextKey, bucketType, bucket, key string, sealed []byte) (Vector, 
 		return nil, fmt.Errorf("context of version %d: %w", sealed[0], ErrVersion)
 	}
 	body, tag := sealed[:len(sealed)-macBytes], sealed[len(sealed)-macBytes:]
-	var sum [sha256.Size]byte
-	k.mac(sum[:0], bucketType, bucket, key, body)
-	if !hmac.Equal(sum[:macBytes], tag) {
+	if !hmac.Equal(k.appendMAC(nil, bucketType, bucket, key, body), tag) {
 		return nil, ErrForeignContext
 	}
 	return DecodeVector(body[1:])
 }
 
-// mac appends the code over the key's parts, each behind its length, and body.
-func (k ContextKey) mac(dst []byte, bucketType, bucket, key string, body []byte) {
+// appendMAC appends the code over the key's parts, each behind its length, and
+// body, which is all that follows them.
+func (k ContextKey) appendMAC(dst []byte, bucketType, bucket, key string, body []byte) []byte {
 	h := hmac.New(sha256.New, k.secret[:])
 	var space [128]byte
 	b := space[:0]
@@ -73,5 +70,5 @@ func (k ContextKey) mac(dst []byte, bucketType, bucket, key string, body []byte)
 	}
 	h.Write(b)
 	h.Write(body)
-	h.Sum(dst)
+	return h.Sum(dst)[:len(dst)+macBytes]
 }

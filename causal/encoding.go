@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"strings"
+	"math"
+	"slices"
 )
 
 // Errors of decoding.
@@ -20,6 +21,9 @@ var (
 
 const objectVersion = 1
 
+// valueSizeMax is far above what any limit lets in, and an int everywhere.
+const valueSizeMax = math.MaxInt32
+
 // Flags of a sibling's encoding.
 const (
 	flagTombstone = 1 << iota
@@ -28,8 +32,6 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func compareStrings(a, b string) int { return strings.Compare(a, b) }
 
 // AppendVector appends the encoding of v: the number of entries, then for each
 // the actor, 8 bytes, and the counter. Numbers are varints but for actors.
@@ -56,7 +58,8 @@ func DecodeVector(src []byte) (Vector, error) {
 	return v, nil
 }
 
-// AppendObject appends the encoding of o. Equal objects have equal encodings.
+// AppendObject appends the encoding of o, for which Check holds. Equal objects
+// have equal encodings, and an object has one.
 //
 //	version (1), context, siblings,
 //	  for each: flags (1), actor (8), counter, value size, timestamp (8),
@@ -67,10 +70,7 @@ func DecodeVector(src []byte) (Vector, error) {
 // size is given.
 func AppendObject(dst []byte, o Object) []byte {
 	from := len(dst)
-	if dst == nil {
-		dst = make([]byte, 0, sizeBound(o))
-	}
-	dst = append(dst, objectVersion)
+	dst = append(slices.Grow(dst, sizeBound(o)), objectVersion)
 	dst = AppendVector(dst, o.Context)
 	dst = binary.AppendUvarint(dst, uint64(len(o.Siblings)))
 	for i := range o.Siblings {
@@ -125,7 +125,9 @@ func appendText(dst []byte, s string) []byte {
 }
 
 // DecodeObject reads what AppendObject made, all of src, and checks it. Values
-// share src. Errors: ErrChecksum, ErrVersion, ErrMalformed.
+// share src, which must not change while the object is in use. What is allocated
+// is at most a small multiple of src, whatever its counts say. Errors:
+// ErrChecksum, ErrVersion (every version ends in this checksum), ErrMalformed.
 func DecodeObject(src []byte) (Object, error) {
 	if len(src) < 5 {
 		return Object{}, fmt.Errorf("object of %d bytes: %w", len(src), ErrMalformed)
@@ -157,6 +159,7 @@ func DecodeObject(src []byte) (Object, error) {
 const (
 	entryBytesMin   = 9
 	siblingBytesMin = 1 + 8 + 1 + 1 + 8 + 1 + 16 + 1 + 1
+	metaBytesMin    = 2
 )
 
 // decoder reads from the front of src until something is wrong.
@@ -229,19 +232,22 @@ func (d *decoder) sibling(s *Sibling) {
 	size := d.number()
 	s.Time = HLC(d.fixed64())
 	expiry := d.number()
-	if size > 1<<40 || expiry > 1<<62 {
+	if size > valueSizeMax || expiry > math.MaxInt64 {
 		d.bad = true
 	}
 	s.ValueSize, s.Expiry = int(size), int64(expiry)
 	copy(s.Request[:], d.take(16))
 	s.ContentType = d.text()
-	if n := d.count(2); n > 0 {
-		s.Meta = make([]Meta, n)
-		for i := range s.Meta {
-			s.Meta[i] = Meta{d.text(), d.text()}
-			if i > 0 && s.Meta[i-1].Key >= s.Meta[i].Key {
-				d.bad = true
+	if n := d.count(metaBytesMin); n > 0 {
+		// An entry takes 32 bytes here and as few as 2 in src, so room is made for
+		// those that were read, not for those that are announced.
+		s.Meta = make([]Meta, 0, min(n, 16))
+		for range n {
+			m := Meta{d.text(), d.text()}
+			if d.bad {
+				return
 			}
+			s.Meta = append(s.Meta, m)
 		}
 	}
 	if !s.Apart && size > 0 {

@@ -29,7 +29,8 @@ func (v Vector) Get(actor Actor) uint64 {
 	return 0
 }
 
-// Covers reports whether d was merged into what v stands for.
+// Covers reports whether d, a dot with a counter of at least 1, was merged into
+// what v stands for.
 func (v Vector) Covers(d Dot) bool { return v.Get(d.Actor) >= d.Counter }
 
 // Clone returns a copy that shares nothing.
@@ -106,12 +107,18 @@ func (v Vector) Join(other Vector) Vector {
 	return append(out, other[j:]...)
 }
 
-// With returns v joined with the vector of d alone.
+// With returns v joined with the vector of d alone. The result may share v.
 func (v Vector) With(d Dot) Vector {
 	if v.Covers(d) {
 		return v
 	}
-	return v.Join(Vector{{d.Actor, d.Counter}})
+	i, found := slices.BinarySearchFunc(v, d.Actor, func(e Entry, a Actor) int { return cmp.Compare(e.Actor, a) })
+	out := append(make(Vector, 0, len(v)+1), v...)
+	if found {
+		out[i].Counter = d.Counter
+		return out
+	}
+	return slices.Insert(out, i, Entry(d))
 }
 
 // Check returns an error if the invariants of Vector don't hold.
