@@ -91,8 +91,9 @@ func (c *controlConns) close() {
 
 // Call has the member at addr answer a call by its Handler's Control. Errors: a
 // *replica.Error from the other side's Handler; ErrRefused if the two are of
-// different clusters; ErrUnreachable if it was not reached; ErrBroken if it may
-// have been; ErrClosed; or that of ctx.
+// different clusters; ErrUnreachable if the other side is not there, does not
+// serve yet, or went away during the call; ErrBroken for other faults; ErrClosed;
+// or that of ctx. But for a refusal, a call that failed may have been carried out.
 func (t *Transport) Call(ctx context.Context, addr, kind string, body []byte) ([]byte, error) {
 	if !t.enter() {
 		return nil, ErrClosed
@@ -122,9 +123,8 @@ func (t *Transport) Call(ctx context.Context, addr, kind string, body []byte) ([
 	return nil, fmt.Errorf("%s to %s: %w", kind, addr, callError(err))
 }
 
-// callError tells a call that did not get through from one whose fate is not
-// known. A connection that can't be made is UNAVAILABLE with a message of
-// gRPC's; a refusal is the other side's.
+// callError puts gRPC's codes into the package's errors. UNAVAILABLE is a
+// connection that can't be made, and one that broke: gRPC doesn't tell.
 func callError(err error) error {
 	text := fromStatus(err)
 	switch {

@@ -145,11 +145,18 @@ func packError(e *replica.Error) *peerpb.Error {
 	}
 }
 
-// envelopeBytes is about what an envelope takes beside texts and values.
-const envelopeBytes = 32
+// What parts of a message take at most, beside texts and values.
+const (
+	envelopeBytes = 64
+	writeBytes    = 96
+	entryBytes    = 18 // of a vector
+	metaBytes     = 16
+	siblingBytes  = 96
+	nameBytes     = 32 // of a list
+)
 
-// sizeOf estimates how many bytes m takes on the wire: neither exact nor
-// off by much. Queues, frames and statistics count in it.
+// sizeOf estimates how many bytes m takes on the wire: no less than it does, and
+// little more. Queues, frames and statistics count in it.
 func sizeOf(m replica.Message) int {
 	n := envelopeBytes
 	switch m := m.(type) {
@@ -161,35 +168,33 @@ func sizeOf(m replica.Message) int {
 		n += keyBytes(m.Key) + len(m.Object)
 	case replica.Forward:
 		w := &m.Write
-		n += keyBytes(w.Key) + len(w.Value) + len(w.ContentType) + entryBytes*len(w.Context)
+		n += writeBytes + keyBytes(w.Key) + len(w.Value) + len(w.ContentType) + entryBytes*len(w.Context)
 		for _, e := range w.Meta {
-			n += 8 + len(e.Key) + len(e.Value)
+			n += metaBytes + len(e.Key) + len(e.Value)
 		}
 	case replica.ForwardAnswer:
 		n += entryBytes * (len(m.Result.Context) + len(m.Result.Object.Context))
 		for i := range m.Result.Object.Siblings {
 			s := &m.Result.Object.Siblings[i]
-			n += 64 + len(s.Value) + len(s.ContentType)
+			n += siblingBytes + len(s.Value) + len(s.ContentType)
 			for _, e := range s.Meta {
-				n += 8 + len(e.Key) + len(e.Value)
+				n += metaBytes + len(e.Key) + len(e.Value)
 			}
 		}
 	case replica.List:
-		n += len(m.Type) + len(m.Bucket) + len(m.After)
+		n += nameBytes + len(m.Type) + len(m.Bucket) + len(m.After)
 	case replica.ListAnswer:
 		for i := range m.Entries {
-			n += 16 + len(m.Entries[i].Name) + entryBytes*len(m.Entries[i].Context)
+			n += nameBytes + len(m.Entries[i].Name) + entryBytes*len(m.Entries[i].Context)
 		}
 	case replica.Failure:
-		n += len(m.State)
+		n += nameBytes + len(m.State)
 		if m.Err != nil {
 			n += len(m.Err.Message) + len(m.Err.Field)
 		}
 	}
 	return n
 }
-
-const entryBytes = 12
 
 func keyBytes(k replica.Key) int { return len(k.Type) + len(k.Bucket) + len(k.Key) }
 

@@ -84,9 +84,20 @@ func (t *Transport) checkIncoming(h hello) error {
 	return t.checkCluster(h)
 }
 
+// checkOther refuses a dialer that goes by this member's own id.
+func (t *Transport) checkOther(h hello) error {
+	if h.member == t.config.Self {
+		return refuse("this is member %v already: a copy of its data directory runs elsewhere, or its own address is given for another's", h.member)
+	}
+	return nil
+}
+
 // checkMembers refuses data between members unless both know their cluster.
 func (t *Transport) checkMembers(h hello) error {
 	if err := t.checkCluster(h); err != nil {
+		return err
+	}
+	if err := t.checkOther(h); err != nil {
 		return err
 	}
 	if h.cluster == "" {

@@ -180,6 +180,7 @@ func (ln *lane) serve(s *session, addr string) error {
 	s.pump.reject = func(it item, err error) { ln.reject(s, it, err) }
 	ln.mu.Lock()
 	ln.mu.state, ln.mu.session, ln.mu.lastID = laneUp, s, 0
+	ln.link.up.Add(1)
 	leave := ln.mu.leave
 	ln.mu.Unlock()
 	if leave {
@@ -229,6 +230,9 @@ func (ln *lane) watch(s *session) {
 func (ln *lane) fall(to laneState, cause error) {
 	unreachable := fmt.Errorf("%w: %w", ErrUnreachable, cause)
 	ln.mu.Lock()
+	if ln.mu.state == laneUp {
+		ln.link.up.Add(-1)
+	}
 	ln.mu.state, ln.mu.session, ln.mu.down = to, nil, unreachable
 	waiting := ln.mu.queue.drop(all)
 	flight := ln.mu.flight

@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ringd/ringd/ring"
 )
@@ -13,6 +14,7 @@ type link struct {
 	id       ring.MemberID
 	lanes    []*lane
 	counters counters
+	up       atomic.Int32 // lanes that are up
 
 	mu struct {
 		sync.Mutex
@@ -34,17 +36,11 @@ func (l *link) lane(p ring.PartitionID) *lane { return l.lanes[int(p)%len(l.lane
 
 // connected reports whether a lane is up, and sets off those that never tried.
 func (l *link) connected() bool {
-	up, idle := false, false
-	for _, ln := range l.lanes {
-		ln.mu.Lock()
-		up = up || ln.mu.state == laneUp
-		idle = idle || ln.mu.state == laneIdle
-		ln.mu.Unlock()
+	if l.up.Load() > 0 { // without a lock: every request asks
+		return true
 	}
-	if idle {
-		l.begin()
-	}
-	return up
+	l.begin()
+	return l.up.Load() > 0
 }
 
 // begin sets off the lanes that never tried, if there is an address to try.
@@ -78,7 +74,6 @@ func (l *link) letGo() {
 
 // heard ends the lanes' wait for their next attempt: the peer is there.
 func (l *link) heard() {
-	l.begin()
 	for _, ln := range l.lanes {
 		ln.again()
 	}

@@ -29,6 +29,12 @@ type queue struct {
 func (q *queue) len() int { return len(q.items) - q.head }
 
 func (q *queue) push(it item) {
+	// A queue that never runs empty must not grow by what has left it.
+	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
 	q.items = append(q.items, it)
 	q.bytes += it.bytes
 }

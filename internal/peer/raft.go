@@ -65,18 +65,25 @@ func (l *raftListener) Addr() net.Addr { return raftAddr(l.self.String()) }
 // DialRaft makes. There is one: once closed, it stays so.
 func (t *Transport) RaftConns() net.Listener { return t.raft }
 
-// DialRaft opens a connection of the agreed log to the member at addr, once the
-// other side has accepted it. It has a TCP connection of its own, and lasts
-// until Close, of either side or the transport. Errors: ErrRefused,
-// ErrUnreachable, ErrClosed, or that of ctx.
+// DialRaft is DialRaftTo whatever member is at addr.
 func (t *Transport) DialRaft(ctx context.Context, addr string) (net.Conn, error) {
+	return t.DialRaftTo(ctx, ring.MemberID{}, addr)
+}
+
+// DialRaftTo opens a connection of the agreed log to the member at addr, once
+// the other side has accepted it, and refuses another member than to: a leader
+// that takes the acknowledgements of one voter for those of another, because an
+// address has changed hands, would count them twice. It has a TCP connection of
+// its own, and lasts until Close, of either side or the transport. Errors:
+// ErrRefused, ErrUnreachable, ErrClosed, or that of ctx.
+func (t *Transport) DialRaftTo(ctx context.Context, to ring.MemberID, addr string) (net.Conn, error) {
 	conn, err := t.config.connTo(addr)
 	if err != nil {
 		return nil, err
 	}
 	streamCtx, cancel := context.WithCancel(t.ctx)
 	stop := context.AfterFunc(ctx, cancel)
-	stream, id, err := t.greetRaft(streamCtx, conn)
+	stream, id, err := t.greetRaft(streamCtx, conn, to)
 	if !stop() {
 		err = ctx.Err()
 	}
@@ -103,12 +110,12 @@ func (t *Transport) DialRaft(ctx context.Context, addr string) (net.Conn, error)
 	return nil, fmt.Errorf("raft to %s: %w: %w", addr, ErrUnreachable, err)
 }
 
-func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn) (grpc.BidiStreamingClient[peerpb.Bytes, peerpb.Bytes], hello, error) {
+func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn, to ring.MemberID) (grpc.BidiStreamingClient[peerpb.Bytes, peerpb.Bytes], hello, error) {
 	stream, err := peerpb.NewPeerClient(conn).Raft(ctx)
 	if err != nil {
 		return nil, hello{}, fromStatus(err)
 	}
-	if err := stream.Send(&peerpb.Bytes{Hello: t.ownHello(ring.MemberID{})}); err != nil && !errors.Is(err, io.EOF) {
+	if err := stream.Send(&peerpb.Bytes{Hello: t.ownHello(to)}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, hello{}, fromStatus(err)
 	}
 	first, err := stream.Recv()
@@ -118,6 +125,9 @@ func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn) (grpc.
 	h, err := parseHello(first.GetHello())
 	if err == nil {
 		err = t.checkCluster(h)
+	}
+	if err == nil && !to.IsZero() && h.member != to {
+		err = refuse("this is member %v, not %v: the address has moved", h.member, to)
 	}
 	return stream, h, err
 }
@@ -221,6 +231,9 @@ func (s *server) receiveRaft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerp
 	h, err := parseHello(first.GetHello())
 	if err == nil {
 		err = s.t.checkIncoming(h)
+	}
+	if err == nil {
+		err = s.t.checkOther(h)
 	}
 	if err != nil {
 		s.t.turnAway(h.member, err)
