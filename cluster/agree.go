@@ -1,0 +1,256 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+// State is what is agreed on, as far as this member knows. It is not to be
+// changed; nil before the member belongs to a cluster.
+func (n *Node) State() *State { return n.served.Load() }
+
+// ID of this member.
+func (n *Node) ID() ring.MemberID { return n.id }
+
+// Starts is the agreed count of this member's starts.
+func (n *Node) Starts() uint64 { return n.starts.Load() }
+
+// take makes s the state that is served, after it is saved, if it is newer than
+// what is served.
+func (n *Node) take(s *State) error {
+	n.taking.Lock()
+	defer n.taking.Unlock()
+	if !s.NewerThan(n.State()) {
+		return nil
+	}
+	b, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	if err := n.config.Dir.writeBytes("state.json", b); err != nil {
+		return err
+	}
+	n.served.Store(s)
+	n.poke()
+	return nil
+}
+
+// Adopt takes over a state that another member sent, if it is of this cluster
+// and newer.
+func (n *Node) Adopt(encoded []byte) error {
+	s, err := DecodeState(encoded)
+	if err != nil {
+		return err
+	}
+	if s.ClusterID != n.config.Dir.ClusterID() {
+		return errors.New("cluster: a state of another cluster")
+	}
+	return n.take(s)
+}
+
+// Fetch asks a member for its state and adopts it.
+func (n *Node) Fetch(ctx context.Context, id ring.MemberID) error {
+	addr, ok := n.Resolve(id)
+	if !ok {
+		return replica.Errorf(replica.KindUnavailable, "the address of member %v is not known", id)
+	}
+	a, err := n.ask(ctx, addr, callState, question{})
+	if err != nil {
+		return err
+	}
+	return n.Adopt(a.State)
+}
+
+// Refresh brings the state up to what the leader has.
+func (n *Node) Refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	leader, ok := n.leads()
+	switch {
+	case !ok:
+		return errNoLeader
+	case leader == n.id:
+		return nil
+	}
+	return n.Fetch(ctx, leader)
+}
+
+var errNoLeader = replica.Errorf(replica.KindUnavailable, "the members have no leader: a majority of them has to be up for changes to the cluster")
+
+// Apply has a command agreed on, through whoever leads, and returns once this
+// member serves a state that has it. Errors: what State.Apply says;
+// KindUnavailable if there is no leader; KindUnknown if it may yet be applied.
+func (n *Node) Apply(ctx context.Context, c Command) error {
+	var err error = errNoLeader
+	for {
+		leader, ok := n.leads()
+		switch {
+		case ok && leader == n.id:
+			err = n.propose(c)
+		case ok:
+			err = n.forward(ctx, leader, c)
+		default:
+			err = errNoLeader
+		}
+		if err == nil || replica.KindOf(err) != replica.KindUnavailable {
+			return err
+		}
+		if !sleep(ctx, retryEvery) {
+			return err
+		}
+	}
+}
+
+// propose adds a command to the log that this member leads.
+func (n *Node) propose(c Command) error {
+	b, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	f := n.raft.Load().raft.Apply(b, askWithin)
+	switch err := f.Error(); {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return errNoLeader
+	case err != nil:
+		return &replica.Error{Kind: replica.KindUnknown, Message: "the change may or may not come into effect: " + err.Error(), MaybeApplied: true}
+	}
+	return f.Response().(applied).err
+}
+
+func (n *Node) forward(ctx context.Context, leader ring.MemberID, c Command) error {
+	addr, ok := n.Resolve(leader)
+	if !ok {
+		return errNoLeader
+	}
+	b, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	a, err := n.ask(ctx, addr, callApply, question{Command: b})
+	if err != nil {
+		return err
+	}
+	return n.Adopt(a.State)
+}
+
+// Resolve returns where a member's gRPC listener is: as gossip says, which
+// notices a move first, else as the state does.
+func (n *Node) Resolve(id ring.MemberID) (string, bool) {
+	if g := n.gossip.Load(); g != nil {
+		if p, ok := g.peer(id); ok && p.GRPC != "" {
+			return p.GRPC, true
+		}
+	}
+	if s := n.State(); s != nil {
+		if m, ok := s.Members[id]; ok && m.GRPC != "" {
+			return m.GRPC, true
+		}
+	}
+	return "", false
+}
+
+// Alive are the members that gossip sees, this one included.
+func (n *Node) Alive() map[ring.MemberID]Liveness {
+	if g := n.gossip.Load(); g != nil {
+		return g.alive()
+	}
+	return nil
+}
+
+// Roles are what members are in the log, by id: leader, voter or nonvoter.
+func (n *Node) Roles() map[ring.MemberID]string {
+	if r := n.raft.Load(); r != nil {
+		return r.roles()
+	}
+	return nil
+}
+
+// leads is the member that leads the log, if there is one.
+func (n *Node) leads() (ring.MemberID, bool) {
+	if r := n.raft.Load(); r != nil {
+		return r.leader()
+	}
+	return ring.MemberID{}, false
+}
+
+// GossipAddress is where this member's gossip is.
+func (n *Node) GossipAddress() string { return n.gossip.Load().address() }
+
+// Plan is what a commit would do.
+func (n *Node) Plan() (*State, ring.Placement, error) {
+	s := n.State()
+	p, err := ring.Plan(s.Ring, s.Candidates())
+	if err != nil {
+		return s, p, replica.Errorf(replica.KindPrecondition, "%v", err)
+	}
+	return s, p, nil
+}
+
+// Commit gives the slots to the members as Plan says, if the ring is still at
+// epoch. It reports whether anything changed.
+func (n *Node) Commit(ctx context.Context, epoch ring.Epoch) (bool, error) {
+	s, p, err := n.Plan()
+	if err != nil {
+		return false, err
+	}
+	if s.Ring.Epoch() != epoch {
+		return false, replica.Errorf(replica.KindAborted, "the ring is at epoch %v, the plan that was seen at %v: look at the plan again", s.Ring.Epoch(), epoch)
+	}
+	if len(p.Moves) == 0 {
+		return false, nil
+	}
+	if s.Ring.HasOwners() {
+		return false, ErrMovesNotYet
+	}
+	return true, n.Apply(ctx, Command{CommitPlan: &CommitPlan{Epoch: epoch, Slots: p.Slots}})
+}
+
+// gossipSeeds are addresses that members were said to be at.
+func (n *Node) gossipSeeds() []string {
+	n.mu.Lock()
+	out := slices.Clone(n.mu.seeds)
+	n.mu.Unlock()
+	if s := n.State(); s != nil {
+		alive := n.Alive()
+		for id, m := range s.Members {
+			if alive[id] == Dead && m.Gossip != "" {
+				out = append(out, m.Gossip)
+			}
+		}
+	}
+	return out
+}
+
+func (n *Node) seeSeeds(addrs []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range addrs {
+		if !slices.Contains(n.mu.seeds, a) {
+			n.mu.seeds = append(n.mu.seeds, a)
+		}
+	}
+}
+
+// probeHints asks hints where the others are, until the others are found.
+func (n *Node) probeHints() {
+	for n.ctx.Err() == nil {
+		for _, addr := range n.config.Join {
+			ctx, cancel := context.WithTimeout(n.ctx, askWithin)
+			if a, err := n.ask(ctx, addr, callState, question{}); err == nil {
+				n.seeSeeds(a.Gossip)
+			}
+			cancel()
+		}
+		if len(n.Alive()) > 1 {
+			return
+		}
+		sleep(n.ctx, time.Second)
+	}
+}

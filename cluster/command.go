@@ -1,0 +1,217 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+// Command is one change of the agreed state: exactly one field besides Format is
+// set.
+type Command struct {
+	Format           int                 `json:"format"`
+	Bootstrap        *State              `json:"bootstrap,omitempty"`
+	AddMember        *AddMember          `json:"add_member,omitempty"`
+	StartMember      *StartMember        `json:"start_member,omitempty"`
+	CommitPlan       *CommitPlan         `json:"commit_plan,omitempty"`
+	CreateBucketType *replica.BucketType `json:"create_bucket_type,omitempty"`
+	UpdateBucketType *replica.BucketType `json:"update_bucket_type,omitempty"`
+}
+
+const commandFormat = 1
+
+// AddMember brings in a member without slots. Adding it again, with the same id
+// and name, changes nothing.
+type AddMember struct{ Member Member }
+
+// StartMember says that a member starts: its count of starts goes up by one if
+// it was Before. A repeat with the same nonce changes nothing. Addresses are
+// taken over.
+type StartMember struct {
+	ID                 ring.MemberID
+	Before             uint64
+	Nonce              string
+	GRPC, Gossip, HTTP string
+}
+
+// CommitPlan gives the slots to members, if the ring is still that of Epoch.
+type CommitPlan struct {
+	Epoch ring.Epoch
+	Slots [][]ring.MemberID
+}
+
+// Encode returns the form that goes into the log.
+func (c Command) Encode() ([]byte, error) {
+	c.Format = commandFormat
+	return json.Marshal(c)
+}
+
+// DecodeCommand reads what Encode made. A command of a later release is an
+// error that ends the member: it could not follow the others.
+func DecodeCommand(src []byte) (Command, error) {
+	var c Command
+	d := json.NewDecoder(bytes.NewReader(src))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, fmt.Errorf("cluster: a command that this ringd does not know: %w", err)
+	}
+	if c.Format != commandFormat {
+		return c, fmt.Errorf("cluster: a command of format %d, and this ringd knows %d", c.Format, commandFormat)
+	}
+	return c, nil
+}
+
+// Apply returns the state after c; a nil state is that before Bootstrap. An
+// error, of *replica.Error, leaves the state as it is; every member comes to the
+// same.
+func (s *State) Apply(c Command) (*State, error) {
+	if c.Bootstrap != nil {
+		if s != nil {
+			return s, replica.Errorf(replica.KindPrecondition, "the cluster has begun already")
+		}
+		return c.Bootstrap, nil
+	}
+	if s == nil {
+		return nil, replica.Errorf(replica.KindPrecondition, "the cluster has not begun yet")
+	}
+	next := s.clone()
+	next.Version++
+	var err error
+	switch {
+	case c.AddMember != nil:
+		err = next.addMember(c.AddMember.Member)
+	case c.StartMember != nil:
+		err = next.startMember(*c.StartMember)
+	case c.CommitPlan != nil:
+		err = next.commitPlan(*c.CommitPlan)
+	case c.CreateBucketType != nil:
+		err = next.createBucketType(*c.CreateBucketType)
+	case c.UpdateBucketType != nil:
+		err = next.updateBucketType(*c.UpdateBucketType)
+	default:
+		err = replica.Errorf(replica.KindInternal, "a command without a change")
+	}
+	if err != nil {
+		return s, err
+	}
+	return next, nil
+}
+
+func (s *State) addMember(m Member) error {
+	if s.Removed[m.ID] {
+		return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", m.ID)
+	}
+	if m.Name == "" || m.ID.IsZero() {
+		return replica.Invalid("name", "a member has a name and an id")
+	}
+	if m.Weight < 1 {
+		return replica.Invalid("weight", "is %d: use 1 or more", m.Weight)
+	}
+	if old, ok := s.MemberNamed(m.Name); ok && old.ID != m.ID {
+		return replica.Errorf(replica.KindPrecondition, "the name %q belongs to member %v: a member whose data directory was lost is a new one and needs another name", m.Name, old.ID)
+	}
+	if old, ok := s.Members[m.ID]; ok {
+		m.Starts, m.Nonce = old.Starts, old.Nonce
+	}
+	s.Members[m.ID] = m
+	return nil
+}
+
+func (s *State) startMember(c StartMember) error {
+	m, ok := s.Members[c.ID]
+	switch {
+	case s.Removed[c.ID]:
+		return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", c.ID)
+	case !ok:
+		return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", c.ID)
+	case m.Starts == c.Before+1 && m.Nonce == c.Nonce:
+		// A repeat.
+	case m.Starts == c.Before:
+		m.Starts++
+		m.Nonce = c.Nonce
+	default:
+		return errOlderCopy(c.Before, m.Starts)
+	}
+	m.GRPC, m.Gossip, m.HTTP = c.GRPC, c.Gossip, c.HTTP
+	s.Members[c.ID] = m
+	return nil
+}
+
+func errOlderCopy(have, last uint64) error {
+	return replica.Errorf(replica.KindPrecondition, "the data directory is older than this member's last start (it knows of %d starts, the cluster of %d): acknowledged writes are missing in it; start with an empty data directory, under another name", have, last)
+}
+
+func (s *State) commitPlan(c CommitPlan) error {
+	if c.Epoch != s.Ring.Epoch() {
+		return replica.Errorf(replica.KindAborted, "the ring is at epoch %v now, the plan was made at %v: plan again", s.Ring.Epoch(), c.Epoch)
+	}
+	epoch := ring.Epoch{Generation: max(1, c.Epoch.Generation), Number: c.Epoch.Number + 1}
+	next, err := s.Ring.WithSlots(epoch, c.Slots)
+	if err != nil {
+		return replica.Errorf(replica.KindInvalid, "the plan: %v", err)
+	}
+	if s.Ring.HasOwners() {
+		for p := range s.Ring.Partitions() {
+			if next.OwnersChanged(ring.PartitionID(p)) == epoch {
+				return ErrMovesNotYet
+			}
+		}
+		return nil // nothing changes
+	}
+	for _, id := range next.Members() {
+		if m, ok := s.Members[id]; !ok || m.Role != RoleStorage {
+			return replica.Errorf(replica.KindInvalid, "the plan gives slots to %v, which is no storage member", id)
+		}
+	}
+	s.Ring = next
+	return nil
+}
+
+// ErrMovesNotYet refuses a commit that would change owners.
+var ErrMovesNotYet = replica.Errorf(replica.KindPrecondition, "the partitions have owners, and moving them is not there yet: members that joined since serve requests, but own nothing")
+
+func (s *State) createBucketType(t replica.BucketType) error {
+	if err := t.Validate(s.Ring.Replicas()); err != nil {
+		return err
+	}
+	if _, ok := s.BucketTypes[t.Name]; ok {
+		return replica.Errorf(replica.KindPrecondition, "bucket type %q exists already", t.Name)
+	}
+	s.BucketTypes[t.Name] = t
+	return nil
+}
+
+func (s *State) updateBucketType(t replica.BucketType) error {
+	old, ok := s.BucketTypes[t.Name]
+	if !ok {
+		return replica.Errorf(replica.KindNotFound, "there is no bucket type %q", t.Name)
+	}
+	if t.N != old.N {
+		return replica.Invalid("n", "n of bucket type %q is %d and fixed: make another type", t.Name, old.N)
+	}
+	if err := t.Validate(s.Ring.Replicas()); err != nil {
+		return err
+	}
+	s.BucketTypes[t.Name] = t
+	return nil
+}
+
+// newState is that of a cluster that begins with its first member.
+func newState(clusterID string, secret []byte, seed uint64, partitions, replicas int, first Member) (*State, error) {
+	r, err := ring.New(ring.Config{Seed: seed, Partitions: partitions, Replicas: replicas})
+	if err != nil {
+		return nil, err
+	}
+	s := &State{
+		Format: stateFormat, ClusterID: clusterID, Version: 1, Secret: secret, Ring: r,
+		Members:     map[ring.MemberID]Member{first.ID: first},
+		BucketTypes: make(map[string]replica.BucketType),
+		Settings:    DefaultSettings(),
+	}
+	t := replica.NewBucketType(replica.DefaultBucketType, replicas)
+	s.BucketTypes[t.Name] = t
+	return s, nil
+}
