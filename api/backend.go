@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/cluster"
@@ -21,4 +22,35 @@ type Backend interface {
 	Write(ctx context.Context, w replica.Write) (quorum.Result, error)
 	// List reads a page of names of one partition.
 	List(ctx context.Context, p ring.PartitionID, ask replica.List, o replica.Options) (quorum.List, error)
+	// Inspect reads a key from each of its owners by itself.
+	Inspect(ctx context.Context, k replica.Key) ([]Copy, error)
+
+	Self() Self
+	// Liveness of the members that gossip sees.
+	Liveness() map[ring.MemberID]cluster.Liveness
+	// Roles of members in the log: leader, voter or nonvoter.
+	Roles() map[ring.MemberID]string
+	// Plan is what a commit would do, and the state that it starts from.
+	Plan() (*cluster.State, ring.Placement, error)
+	// Commit carries out the plan, if the ring is still at epoch, and reports
+	// whether that changed anything.
+	Commit(ctx context.Context, epoch ring.Epoch) (bool, error)
+	// Apply has a command agreed on.
+	Apply(ctx context.Context, c cluster.Command) error
+}
+
+// Copy is what one owner has of a key. Err says why nothing is known.
+type Copy struct {
+	Owner  ring.MemberID
+	Object causal.Object
+	Bytes  int // of the object's encoding
+	Err    error
+}
+
+// Self is what a member knows of itself.
+type Self struct {
+	ID             ring.MemberID
+	Uptime         time.Duration
+	StartCommitted bool
+	Serving        bool
 }

@@ -348,6 +348,16 @@ func (n *Node) WaitStarted(ctx context.Context) bool {
 	return false
 }
 
+// Committed reports whether this start was agreed on.
+func (n *Node) Committed() bool {
+	select {
+	case <-n.committed:
+		return true
+	default:
+		return false
+	}
+}
+
 // watch keeps what is remembered of peers, and, at the leader, who is in the
 // log. It tells those who subscribed.
 func (n *Node) watch() {

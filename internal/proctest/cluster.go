@@ -178,3 +178,15 @@ func Wait(t testing.TB, what string, ask func(context.Context) error) {
 		}
 	}
 }
+
+// Status is what a member says of itself and the cluster.
+func Status(t testing.TB, p *Process) *ringdv1.StatusResponse {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	s, err := Admin(t, p).Status(ctx, &ringdv1.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

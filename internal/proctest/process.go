@@ -245,3 +245,6 @@ func (b *logBuffer) tail(n int) string {
 	}
 	return strings.TrimSpace(s)
 }
+
+// Pid of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ringd/ringd/internal/member"
+)
+
+// stopWithin bounds a clean shutdown, so that whoever sent SIGTERM need not
+// follow up with SIGKILL.
+const stopWithin = 10 * time.Second
+
+// serve runs a member until ctx ends or the member fails.
+func serve(ctx context.Context, config member.Config) error {
+	m, err := member.Start(ctx, config)
+	if err != nil {
+		return err
+	}
+	at := m.Endpoints()
+	config.Logger.Info("serving", "name", config.Name, "grpc", at.GRPC, "gossip", at.Gossip, "http", at.HTTP)
+	select {
+	case <-ctx.Done():
+	case err := <-m.Failed():
+		_ = m.Close()
+		return err
+	}
+	config.Logger.Info("stopping")
+	closed := make(chan error, 1)
+	go func() { closed <- m.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("stopping: %w", err)
+		}
+		return nil
+	case <-time.After(stopWithin):
+		return fmt.Errorf("stopping took more than %v: what was acknowledged is safe, vnodes begin new lives at the next start", stopWithin)
+	}
+}

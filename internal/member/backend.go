@@ -1,0 +1,97 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ringd/ringd/api"
+	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/quorum"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+var _ api.Backend = (*Member)(nil)
+
+// enter begins a client's request; the returned function ends it.
+func (m *Member) enter() (*coordinator, func(), error) {
+	c := m.handler.coord.Load()
+	if c == nil || !m.serving.Load() {
+		return nil, nil, errNotServing
+	}
+	m.handler.inFlight.Add(1)
+	return c, m.handler.inFlight.Done, nil
+}
+
+// Get implements api.Backend.
+func (m *Member) Get(ctx context.Context, g replica.Get) (quorum.Result, error) {
+	c, leave, err := m.enter()
+	if err != nil {
+		return quorum.Result{}, err
+	}
+	defer leave()
+	return c.Get(ctx, g)
+}
+
+// Write implements api.Backend.
+func (m *Member) Write(ctx context.Context, w replica.Write) (quorum.Result, error) {
+	c, leave, err := m.enter()
+	if err != nil {
+		return quorum.Result{}, err
+	}
+	defer leave()
+	return c.Write(ctx, w, false)
+}
+
+// List implements api.Backend.
+func (m *Member) List(ctx context.Context, p ring.PartitionID, ask replica.List, o replica.Options) (quorum.List, error) {
+	c, leave, err := m.enter()
+	if err != nil {
+		return quorum.List{}, err
+	}
+	defer leave()
+	return c.List(ctx, p, ask, o)
+}
+
+// Inspect implements api.Backend.
+func (m *Member) Inspect(ctx context.Context, k replica.Key) ([]api.Copy, error) {
+	c, leave, err := m.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return c.inspect(ctx, k)
+}
+
+// Self implements api.Backend.
+func (m *Member) Self() api.Self {
+	return api.Self{
+		ID: m.dir.ID(), Uptime: time.Since(m.began), StartCommitted: m.node.Committed(), Serving: m.serving.Load(),
+	}
+}
+
+// Liveness implements api.Backend.
+func (m *Member) Liveness() map[ring.MemberID]cluster.Liveness { return m.node.Alive() }
+
+// Roles implements api.Backend.
+func (m *Member) Roles() map[ring.MemberID]string { return m.node.Roles() }
+
+// Plan implements api.Backend.
+func (m *Member) Plan() (*cluster.State, ring.Placement, error) { return m.node.Plan() }
+
+// Commit implements api.Backend.
+func (m *Member) Commit(ctx context.Context, epoch ring.Epoch) (bool, error) {
+	return m.node.Commit(ctx, epoch)
+}
+
+// Apply implements api.Backend.
+func (m *Member) Apply(ctx context.Context, c cluster.Command) error { return m.node.Apply(ctx, c) }
+
+func asError(err error) *replica.Error {
+	var e *replica.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return replica.Errorf(replica.KindInternal, "%v", err)
+}

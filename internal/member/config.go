@@ -1,0 +1,125 @@
+package member
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/ringd/ringd/ring"
+)
+
+// Config describes a member. Addresses are host:port.
+type Config struct {
+	DataDir string
+	Name    string
+	// Listen is where gRPC is served, Advertise where others reach it.
+	Listen, Advertise string
+	Gossip            string
+	// GossipKey is base64 of the key that encrypts gossip; empty is none.
+	GossipKey            string
+	HTTP                 string
+	Zone                 string
+	Weight               int
+	Bootstrap            bool
+	Partitions, Replicas int
+	Join                 []string
+	// Insecure allows addresses that others can reach.
+	Insecure bool
+	Logger   *slog.Logger
+	// StartWithin is how long a start waits to be agreed on before the member
+	// serves without; its vnodes then take new actors.
+	StartWithin time.Duration
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:7600", Weight: 1, Partitions: 256, Replicas: 3,
+		Logger: slog.Default(),
+		// A few elections: members that start together need one.
+		StartWithin: 10 * time.Second,
+	}
+}
+
+// NameBytesMax bounds a member's name, which travels with every gossip message.
+const NameBytesMax = 64
+
+// Validate returns an error that names the setting and what to do.
+func (c *Config) Validate() error {
+	switch {
+	case c.DataDir == "":
+		return errors.New("--data-dir is missing: name a directory for this member's data")
+	case c.Name == "" || len(c.Name) > NameBytesMax:
+		return fmt.Errorf("--name has %d bytes: use 1 to %d", len(c.Name), NameBytesMax)
+	case len(c.Zone) > NameBytesMax:
+		return fmt.Errorf("--zone has %d bytes: use at most %d", len(c.Zone), NameBytesMax)
+	case c.Weight < 1:
+		return fmt.Errorf("--weight is %d: use 1 or more", c.Weight)
+	}
+	if err := (ring.Config{Partitions: c.Partitions, Replicas: c.Replicas}).Validate(); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	if _, err := c.gossipKey(); err != nil {
+		return err
+	}
+	var err error
+	if c.Gossip, err = besideOf(c.Listen, c.Gossip, 1); err != nil {
+		return fmt.Errorf("--listen %s: %w", c.Listen, err)
+	}
+	if c.HTTP, err = besideOf(c.Listen, c.HTTP, 2); err != nil {
+		return fmt.Errorf("--listen %s: %w", c.Listen, err)
+	}
+	for _, a := range []struct{ flag, addr string }{{"listen", c.Listen}, {"gossip", c.Gossip}, {"http", c.HTTP}} {
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return fmt.Errorf("--%s %q: use host:port", a.flag, a.addr)
+		}
+		if !loopback(host) && !c.Insecure {
+			return fmt.Errorf("--%s %s can be reached by others, and traffic is not encrypted yet: use a loopback address, or allow it with --insecure", a.flag, a.addr)
+		}
+	}
+	return nil
+}
+
+// besideOf returns addr, or if it is empty the address that is offset ports
+// above listen. Port 0 stays 0: any.
+func besideOf(listen, addr string, offset int) (string, error) {
+	if addr != "" {
+		return addr, nil
+	}
+	host, portText, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", errors.New("use host:port")
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil || port < 0 || port > 65535-offset {
+		return "", fmt.Errorf("port %q is no number from 0 to %d", portText, 65535-offset)
+	}
+	if port > 0 {
+		port += offset
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+func (c *Config) gossipKey() ([]byte, error) {
+	if c.GossipKey == "" {
+		return nil, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(c.GossipKey)
+	if err != nil {
+		return nil, fmt.Errorf("--gossip-key is not base64: %w", err)
+	}
+	if n := len(key); n != 16 && n != 24 && n != 32 {
+		return nil, fmt.Errorf("--gossip-key has %d bytes: use 16, 24 or 32 bytes in base64", n)
+	}
+	return key, nil
+}

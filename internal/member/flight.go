@@ -1,0 +1,142 @@
+package member
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/ringd/ringd/internal/peer"
+	"github.com/ringd/ringd/quorum"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/vnode/executor"
+)
+
+// flight drives one quorum.Op: it carries out the op's effects and brings it
+// the answers, until the op has finished. The client may have its answer long
+// before: late replies belong to the flight.
+type flight struct {
+	c         *coordinator
+	partition ring.PartitionID
+	epoch     ring.Epoch
+	deadline  time.Time
+	began     time.Time
+	result    chan quorum.Result // of capacity 1
+
+	mu struct {
+		sync.Mutex
+		op       quorum.Op
+		timer    *time.Timer
+		tick     time.Time
+		finished bool
+	}
+}
+
+// launch begins op. The caller receives from the flight's result.
+func (c *coordinator) launch(op quorum.Op, p ring.PartitionID, epoch ring.Epoch, deadline time.Time) *flight {
+	f := &flight{c: c, partition: p, epoch: epoch, deadline: deadline, began: time.Now(), result: make(chan quorum.Result, 1)}
+	f.mu.op = op
+	f.step(quorum.Begin{})
+	return f
+}
+
+func (f *flight) step(e quorum.Event) {
+	f.mu.Lock()
+	if f.mu.finished {
+		f.mu.Unlock()
+		return
+	}
+	fx := f.mu.op.Step(time.Now(), e)
+	if fx.Finished {
+		f.mu.finished = true
+		if f.mu.timer != nil {
+			f.mu.timer.Stop()
+		}
+	} else {
+		f.scheduleLocked(fx.Tick)
+	}
+	f.mu.Unlock()
+
+	if fx.Result != nil {
+		f.result <- *fx.Result
+	}
+	if fx.Hedged {
+		f.c.hedges.take()
+		f.c.stats.hedges.Inc()
+	}
+	f.c.stats.repairs.Add(float64(fx.Repairs))
+	for _, s := range fx.Sends {
+		f.send(s)
+	}
+}
+
+func (f *flight) scheduleLocked(at time.Time) {
+	if at.IsZero() || at.Equal(f.mu.tick) {
+		return
+	}
+	f.mu.tick = at
+	if f.mu.timer == nil {
+		f.mu.timer = time.AfterFunc(time.Until(at), f.tick)
+		return
+	}
+	f.mu.timer.Reset(time.Until(at))
+}
+
+func (f *flight) tick() {
+	f.mu.Lock()
+	f.mu.tick = time.Time{}
+	f.mu.Unlock()
+	f.step(quorum.Tick{MayHedge: f.c.hedges.has()})
+}
+
+// send delivers one message; its outcome comes back as an event, from another
+// goroutine or from here.
+func (f *flight) send(s quorum.Send) {
+	env := replica.Envelope{
+		From: f.c.self, To: s.To, Epoch: f.epoch, Partition: f.partition,
+		Deadline: f.deadline, Message: s.Message,
+	}
+	if s.To == f.c.self {
+		f.c.local(env, func(answer replica.Envelope) {
+			f.step(quorum.Answer{Seq: s.Seq, Message: answer.Message})
+		})
+		return
+	}
+	sent := time.Now()
+	_, isRead := s.Message.(replica.Read)
+	f.c.peers.Send(env, func(answer replica.Envelope, err error) {
+		now := time.Now()
+		f.c.latency.observe(now, s.To, now.Sub(sent), isRead, err == nil)
+		if err != nil {
+			f.step(quorum.Lost{Seq: s.Seq, Sent: peer.MayHaveArrived(err)})
+			return
+		}
+		if failure, ok := answer.Message.(replica.Failure); ok {
+			f.c.learn(s.To, answer.Epoch, failure)
+		}
+		f.step(quorum.Answer{Seq: s.Seq, Message: answer.Message})
+	})
+}
+
+// local hands a message to this member's own vnode.
+func (c *coordinator) local(env replica.Envelope, reply executor.Reply) {
+	err := c.pool.Submit(env, reply)
+	if err == nil {
+		return
+	}
+	kind := replica.KindUnavailable
+	if errors.Is(err, executor.ErrFull) {
+		kind = replica.KindOverloaded
+		c.stats.refused.Inc()
+	}
+	e := replica.Errorf(kind, "member %v: %v", c.self, err)
+	e.RetryAfter = retryAfter
+	reply(replica.Envelope{
+		ID: env.ID, From: c.self, To: env.From, Epoch: env.Epoch, Partition: env.Partition,
+		Message: replica.Failure{Err: e},
+	})
+}
+
+// retryAfter is what a refused request is told: about the time in which a full
+// mailbox is worked off.
+const retryAfter = 100 * time.Millisecond
