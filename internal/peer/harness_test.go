@@ -26,11 +26,13 @@ func id(n byte) ring.MemberID { return ring.MemberID{0: 0xaa, 15: n} }
 
 // network is who is where.
 type network struct {
+	asked atomic.Int64 // calls of resolve: one for each attempt to connect
 	mu    sync.Mutex
 	addrs map[ring.MemberID]string
 }
 
 func (n *network) resolve(id ring.MemberID) (string, bool) {
+	n.asked.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	addr, ok := n.addrs[id]

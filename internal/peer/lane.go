@@ -187,7 +187,6 @@ func (ln *lane) serve(s *session, addr string) error {
 		s.end(errLetGo)
 	}
 	ln.link.works(addr)
-	ln.ring() // for what waits since before
 
 	var streams sync.WaitGroup
 	streams.Go(func() {

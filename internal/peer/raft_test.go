@@ -183,31 +183,33 @@ func TestRaftConnEndsWithTransport(t *testing.T) {
 
 func TestRaftRefusals(t *testing.T) {
 	var n network
+	within, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	b := startMember(t, &n, 2, echo{}, nil)
 	other := startMember(t, &n, 1, echo{}, func(c *Config) { c.ClusterID = func() string { return "c2" } })
-	if _, err := other.DialRaft(t.Context(), b.addr); !errors.Is(err, ErrRefused) {
+	if _, err := other.DialRaft(within, b.addr); !errors.Is(err, ErrRefused) {
 		t.Errorf("another cluster: %v", err)
 	}
 	third := startMember(t, &n, 4, echo{}, nil)
-	if _, err := third.DialRaftTo(t.Context(), id(5), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "the address has moved") {
+	if _, err := third.DialRaftTo(within, id(5), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "the address has moved") {
 		t.Errorf("another member: %v", err)
 	}
 	twin := startMember(t, &n, 2, echo{}, nil)
-	if _, err := twin.DialRaftTo(t.Context(), id(2), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "copy of its data directory") {
+	if _, err := twin.DialRaftTo(within, id(2), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "copy of its data directory") {
 		t.Errorf("a twin: %v", err)
 	}
 	b.SawStart(id(3), 7)
 	old := startMember(t, &n, 3, echo{}, nil)
-	if _, err := old.DialRaft(t.Context(), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "start 7") {
+	if _, err := old.DialRaft(within, b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "start 7") {
 		t.Errorf("older start: %v", err)
 	}
-	if _, err := old.DialRaft(t.Context(), "127.0.0.1:1"); !errors.Is(err, ErrUnreachable) {
+	if _, err := old.DialRaft(within, "127.0.0.1:1"); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("nobody there: %v", err)
 	}
 	// Nobody accepts.
 	old.start.Store(7)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
+	ctx, cancelSoon := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancelSoon()
 	if _, err := old.DialRaft(ctx, b.addr); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("not accepted: %v", err)
 	}
@@ -215,7 +217,7 @@ func TestRaftRefusals(t *testing.T) {
 	if _, err := b.RaftConns().Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept after close: %v", err)
 	}
-	if _, err := old.DialRaft(t.Context(), b.addr); !errors.Is(err, ErrUnreachable) {
+	if _, err := old.DialRaft(within, b.addr); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("listener closed: %v", err)
 	}
 }

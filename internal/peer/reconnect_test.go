@@ -51,12 +51,14 @@ func TestDialedAtOnceWhenHeardOf(t *testing.T) {
 	var n network
 	n.set(id(2), "127.0.0.1:1")
 	a := startMember(t, &n, 1, echo{}, func(c *Config) { c.BackoffMin, c.BackoffMax = time.Hour, time.Hour })
-	if o := get(t, a.ask(2, 0, store(1), time.Time{})); !errors.Is(o.err, ErrUnreachable) {
-		t.Fatal(o.err)
+	for p := range ring.PartitionID(2) {
+		if o := get(t, a.ask(2, p, store(1), time.Time{})); !errors.Is(o.err, ErrUnreachable) {
+			t.Fatal(o.err)
+		}
 	}
 	b := startMember(t, &n, 2, echo{}, nil)
 	b.SetPeers([]ring.MemberID{id(1)})
-	eventually(t, "connected", func() bool { return a.Connected(id(2)) })
+	eventually(t, "connected", func() bool { return a.statsOf(2).Connected == 2 })
 }
 
 func TestSetPeers(t *testing.T) {

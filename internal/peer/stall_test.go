@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -97,8 +98,15 @@ func TestPeerThatStopsReading(t *testing.T) {
 		a.Send(replica.Envelope{To: id(2), Message: store(10_000)}, func(_ replica.Envelope, err error) { outcomes <- err })
 	}
 	broken, unsent := 0, 0
+	late := time.After(patience)
 	for range requests {
-		switch err := <-outcomes; {
+		var err error
+		select {
+		case err = <-outcomes:
+		case <-late:
+			t.Fatal("requests are held for ever")
+		}
+		switch {
 		case errors.Is(err, ErrBroken) && MayHaveArrived(err):
 			broken++
 		case errors.Is(err, ErrUnreachable) && !MayHaveArrived(err):
@@ -130,7 +138,9 @@ func rawExchange(t *testing.T, m *member, from, to byte, start uint64) grpc.Bidi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	stream, err := peerpb.NewPeerClient(conn).Exchange(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	stream, err := peerpb.NewPeerClient(conn).Exchange(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
