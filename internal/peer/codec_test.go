@@ -56,7 +56,7 @@ func genObject(t *rapid.T) causal.Object {
 	o := causal.Object{Context: genVector(t)}
 	for _, e := range o.Context {
 		s := causal.Sibling{
-			Dot: causal.Dot{Actor: e.Actor, Counter: e.Counter}, Tombstone: rapid.Bool().Draw(t, "tombstone"),
+			Dot: causal.Dot(e), Tombstone: rapid.Bool().Draw(t, "tombstone"),
 			ContentType: genText(t, "content type"), Meta: genMeta(t), Time: causal.HLC(rapid.Uint64().Draw(t, "time")),
 		}
 		if !s.Tombstone {
@@ -166,7 +166,10 @@ func TestEncodeDecodeIdentity(t *testing.T) {
 func TestUnsendable(t *testing.T) {
 	bad := causal.Vector{{Actor: 2, Counter: 1}, {Actor: 1, Counter: 1}}
 	for _, m := range []replica.Message{
-		replica.Coordinate{}, replica.Prepared{}, replica.Committed{}, nil,
+		replica.Coordinate{},
+		replica.Prepared{},
+		replica.Committed{},
+		nil,
 		replica.ReadAnswer{Context: bad},
 		replica.Forward{Write: replica.Write{Context: bad}},
 		replica.Forward{Write: replica.Write{Return: 3}},

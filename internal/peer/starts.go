@@ -26,13 +26,7 @@ func (s *starts) init() {
 	s.mu.streams = make(map[ring.MemberID]map[live]uint64)
 }
 
-// check refuses a count below the last one that was seen.
-func (s *starts) check(id ring.MemberID, count uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.checkLocked(id, count)
-}
-
+// checkLocked refuses a count below the last one that was seen.
 func (s *starts) checkLocked(id ring.MemberID, count uint64) error {
 	if last := s.mu.last[id]; count < last {
 		return refuse("member %v speaks from its start %d, but start %d was seen already: its data directory is an older copy, or an older process still runs; stop it, and let the directory come in as a new member", id, count, last)
