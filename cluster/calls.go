@@ -62,6 +62,9 @@ func (n *Node) ask(ctx context.Context, addr, kind string, q question) (answer, 
 		defer cancel()
 	}
 	raw, err := n.wire.Call(ctx, addr, kind, body)
+	if isOtherCluster(err) {
+		return answer{}, err
+	}
 	if err != nil {
 		if kind == callApply {
 			return answer{}, &replica.Error{Kind: replica.KindUnknown, Message: err.Error(), MaybeApplied: true}
@@ -87,12 +90,12 @@ func final(err error) bool {
 	return false
 }
 
-// otherCluster is the field of the error that says so.
-const otherCluster = "cluster"
+// OtherCluster is the field of the error that says so.
+const OtherCluster = "cluster"
 
 func isOtherCluster(err error) bool {
 	var e *replica.Error
-	return errors.As(err, &e) && e.Field == otherCluster
+	return errors.As(err, &e) && e.Field == OtherCluster
 }
 
 // HandleCall answers a call of another member.
@@ -119,7 +122,7 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 		return answer{}, replica.Errorf(replica.KindUnavailable, "member %s belongs to no cluster yet", n.config.Name)
 	}
 	if q.Cluster != s.ClusterID && !(q.Cluster == "" && kind == callJoin) {
-		return answer{}, &replica.Error{Kind: replica.KindPrecondition, Field: otherCluster, Message: fmt.Sprintf(
+		return answer{}, &replica.Error{Kind: replica.KindPrecondition, Field: OtherCluster, Message: fmt.Sprintf(
 			"the member here belongs to cluster %s, the one that asks belongs to cluster %s: a data directory stays with its cluster; use the address of a member of its own, or an empty directory", s.ClusterID, q.Cluster)}
 	}
 	switch kind {

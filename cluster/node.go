@@ -24,9 +24,9 @@ type Wire interface {
 	// Call asks the member whose gRPC listener is at addr, and returns what its
 	// Node.HandleCall answered.
 	Call(ctx context.Context, addr, kind string, body []byte) ([]byte, error)
-	// DialRaft opens a stream of bytes to the raft of the member at addr;
-	// RaftConns accepts those of others.
-	DialRaft(ctx context.Context, addr string) (net.Conn, error)
+	// DialRaft opens a stream of bytes to the raft of a member, and of no other
+	// that may be at its address by now; RaftConns accepts those of others.
+	DialRaft(ctx context.Context, id ring.MemberID, addr string) (net.Conn, error)
 	RaftConns() net.Listener
 }
 

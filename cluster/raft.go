@@ -165,7 +165,7 @@ func (s streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.n.wire.DialRaft(ctx, addr)
+	return s.n.wire.DialRaft(ctx, id, addr)
 }
 
 // Accept implements net.Listener.

@@ -104,15 +104,6 @@ type View struct {
 	SiblingsMax, ObjectBytesMax int
 }
 
-func (v View) isOwner(id ring.MemberID) bool {
-	for _, c := range v.Owners {
-		if c.ID == id {
-			return true
-		}
-	}
-	return false
-}
-
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b

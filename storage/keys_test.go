@@ -160,12 +160,18 @@ func TestKeysGolden(t *testing.T) {
 		key  []byte
 		want string
 	}{
-		{"data", AppendDataKey(nil, 0x01020304, []byte("default"), []byte("users"), []byte("ann")),
-			"64 01020304 64656661756c74 0001 7573657273 0001 616e6e 0001"},
-		{"data, escaped", AppendDataKey(nil, 1, nil, []byte{0}, []byte{0xff, 0, 1}),
-			"64 00000001 0001 00ff 0001 ff 00ff 01 0001"},
-		{"value", AppendValueKey(nil, 2, []byte("t"), []byte("b"), []byte{0}, 0x0a0b, 3),
-			"76 00000002 74 0001 62 0001 00ff 0001 0000000000000a0b 0000000000000003"},
+		{
+			"data", AppendDataKey(nil, 0x01020304, []byte("default"), []byte("users"), []byte("ann")),
+			"64 01020304 64656661756c74 0001 7573657273 0001 616e6e 0001",
+		},
+		{
+			"data, escaped", AppendDataKey(nil, 1, nil, []byte{0}, []byte{0xff, 0, 1}),
+			"64 00000001 0001 00ff 0001 ff 00ff 01 0001",
+		},
+		{
+			"value", AppendValueKey(nil, 2, []byte("t"), []byte("b"), []byte{0}, 0x0a0b, 3),
+			"76 00000002 74 0001 62 0001 00ff 0001 0000000000000a0b 0000000000000003",
+		},
 		{"partition meta", AppendPartitionMetaKey(nil, 3, "actor"), "70 00000003 6163746f72"},
 		{"meta", AppendMetaKey(nil, "id"), "6d 6964"},
 	} {

@@ -11,6 +11,7 @@ import (
 // cluster whose members all stop comes back at other addresses. One hint each is
 // enough; so is none for a single member that comes back to the others.
 func TestAllAddressesChange(t *testing.T) {
+	t.Parallel()
 	cluster := proctest.Start(t, 3)
 	c := cluster.Client()
 	if _, err := c.Bucket("b").Put(within(t), "k", []byte("value of k")); err != nil {

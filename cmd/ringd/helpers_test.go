@@ -26,7 +26,8 @@ func within(t testing.TB) context.Context {
 // writers put keys until they are told to stop, and keep what was acknowledged.
 type writers struct {
 	bucket  *client.Bucket
-	stop    chan struct{}
+	ctx     context.Context
+	stop    context.CancelFunc
 	running sync.WaitGroup
 	count   atomic.Int64 // acknowledged
 
@@ -40,7 +41,8 @@ type writers struct {
 // write starts n writers. Those that are patient have no failure: the client
 // library retries for a minute.
 func write(c *client.Client, bucket string, n int) *writers {
-	w := &writers{bucket: c.Bucket(bucket), stop: make(chan struct{})}
+	w := &writers{bucket: c.Bucket(bucket)}
+	w.ctx, w.stop = context.WithCancel(context.Background())
 	for i := range n {
 		w.running.Go(func() { w.run(i) })
 	}
@@ -49,15 +51,13 @@ func write(c *client.Client, bucket string, n int) *writers {
 
 func (w *writers) run(n int) {
 	for i := 0; ; i++ {
-		select {
-		case <-w.stop:
-			return
-		default:
-		}
 		key := fmt.Sprintf("key-%d-%d", n, i)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 		_, err := w.bucket.Put(ctx, key, []byte("value of "+key))
 		cancel()
+		if w.ctx.Err() != nil && err != nil {
+			return // told to stop
+		}
 		w.mu.Lock()
 		if err != nil {
 			w.mu.failed = append(w.mu.failed, fmt.Errorf("%s: %w", key, err))
@@ -84,7 +84,7 @@ func (w *writers) until(t testing.TB, n int64) {
 }
 
 func (w *writers) end() ([]string, []error) {
-	close(w.stop)
+	w.stop()
 	w.running.Wait()
 	return w.mu.acked, w.mu.failed
 }

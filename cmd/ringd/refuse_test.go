@@ -20,6 +20,7 @@ func mustSay(t *testing.T, log string, words ...string) {
 }
 
 func TestRefusesSecondProcess(t *testing.T) {
+	t.Parallel()
 	cluster := proctest.Start(t, 1)
 	second := proctest.New(t, "m0", cluster.Members[0].Dir)
 	mustSay(t, refusedBeside(t, second, cluster.Members[0]), "in use by another ringd")
@@ -42,13 +43,15 @@ func refusedBeside(t *testing.T, p, running *proctest.Process) string {
 }
 
 func TestRefusesMemberOfAnotherCluster(t *testing.T) {
+	t.Parallel()
 	one, two := proctest.Start(t, 1), proctest.Start(t, 1)
 	one.Members[0].Stop()
 	log := one.Members[0].StartRefused("--join", two.Members[0].At.GRPC)
-	mustSay(t, log, "belongs to cluster")
+	mustSay(t, log, "of cluster", "data directory of the right cluster")
 }
 
 func TestRefusesWipedMemberUnderItsName(t *testing.T) {
+	t.Parallel()
 	cluster := proctest.Start(t, 3)
 	m := cluster.Members[2]
 	m.Kill()
@@ -62,6 +65,7 @@ func TestRefusesWipedMemberUnderItsName(t *testing.T) {
 }
 
 func TestRefusesOlderCopy(t *testing.T) {
+	t.Parallel()
 	cluster := proctest.Start(t, 3)
 	m := cluster.Members[1]
 	m.Stop()
@@ -86,6 +90,7 @@ func TestRefusesOlderCopy(t *testing.T) {
 }
 
 func TestRefusesBadSettings(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		args []string

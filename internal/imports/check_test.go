@@ -124,7 +124,7 @@ func (r row) refusal(folder, target string, test bool) string {
 		return "ringd is built with plain go, where there is no C compiler"
 	case within:
 		// A folder's external tests (package x_test) import the folder itself.
-		if test && (inside == folder || !r.pure && slices.Contains(testWithin, inside)) {
+		if test && (inside == folder || slices.Contains(r.tests, inside) || !r.pure && slices.Contains(testWithin, inside)) {
 			return ""
 		}
 		if slices.ContainsFunc(r.within, func(p string) bool { return takesIn(p, inside) }) {
@@ -134,7 +134,7 @@ func (r row) refusal(folder, target string, test bool) string {
 	case strings.Contains(first, "."):
 		allowed := r.outside
 		if test {
-			allowed = slices.Concat(allowed, testOutside)
+			allowed = slices.Concat(allowed, testOutside, r.tests)
 		}
 		if slices.ContainsFunc(allowed, func(p string) bool { return takesIn(p+"/...", target) || p == all }) {
 			return ""

@@ -14,6 +14,8 @@ type row struct {
 	outside []string
 	// std are the packages of the standard library that are banned.
 	std []ban
+	// tests are further folders, and paths of other modules, that its tests may import.
+	tests []string
 	// pure folders also contain no go or select statement, and use none of bannedUses.
 	pure bool
 }
@@ -26,6 +28,7 @@ const (
 	btree      = "github.com/google/btree"
 	cobra      = "github.com/spf13/cobra"
 	consistent = "github.com/buraksezer/consistent"
+	datadriven = "github.com/cockroachdb/datadriven"
 	goPretty   = "github.com/jedib0t/go-pretty/v6"
 	grpc       = "google.golang.org/grpc"
 	hclog      = "github.com/hashicorp/go-hclog" // the logger in raft's configuration
@@ -81,16 +84,19 @@ var table = []row{
 		why:     "vnode is a step machine that the simulator steps too: the world comes in as arguments, and quorums and peers are not its affair",
 		within:  []string{"ring/...", "causal/...", "crdt/...", "replica/...", "storage"},
 		outside: []string{xxhash},
+		tests:   []string{"storage/simstore"},
 	},
 	{
 		folder: "vnode/executor", std: driverBans,
 		why:    "the executor's driver runs vnode's step machine on goroutines over a storage engine, and nothing else",
 		within: []string{"vnode", "ring/...", "causal/...", "crdt/...", "replica/...", "storage"},
+		tests:  []string{"storage/simstore", "storage/pebblestore", pebble},
 	},
 	{
 		folder: "quorum", pure: true, std: pureBans,
 		why:    "quorum is the step machines of one request: it reaches vnodes by messages only, local ones too",
 		within: []string{"ring/...", "causal/...", "crdt/...", "replica/..."},
+		tests:  []string{datadriven},
 	},
 	{
 		folder: "handoff", pure: true, std: pureBans,
@@ -99,8 +105,8 @@ var table = []row{
 	},
 	{
 		folder:  "cluster/...",
-		why:     "cluster agrees on members and ring; data and the client's wire are not its affair, and its transport is handed to it",
-		within:  []string{"cluster/...", "ring/..."},
+		why:     "cluster agrees on members, ring and bucket types; data and the client's wire are not its affair, and its transport is handed to it",
+		within:  []string{"cluster/...", "ring/...", "replica"},
 		outside: []string{memberlist, raft, raftBolt, hclog, uuid},
 	},
 	{

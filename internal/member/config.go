@@ -41,7 +41,7 @@ func DefaultConfig() Config {
 		Listen: "127.0.0.1:7600", Weight: 1, Partitions: 256, Replicas: 3,
 		Logger: slog.Default(),
 		// A few elections: members that start together need one.
-		StartWithin: 10 * time.Second,
+		StartWithin: 5 * time.Second,
 	}
 }
 

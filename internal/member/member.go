@@ -162,7 +162,7 @@ func (m *Member) connect() error {
 		Dir: m.dir, Name: m.config.Name, GRPC: m.at.GRPC, HTTP: m.at.HTTP, Gossip: m.config.Gossip, GossipAdvertise: advertise,
 		GossipKey: key, Zone: m.config.Zone, Weight: m.config.Weight, Bootstrap: m.config.Bootstrap,
 		Partitions: m.config.Partitions, Replicas: m.config.Replicas, Join: m.config.Join, Logger: m.config.Logger,
-	}, m.peers)
+	}, wire{m.peers})
 	if err != nil {
 		return err
 	}

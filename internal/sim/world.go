@@ -65,7 +65,6 @@ type world struct {
 	check   *checker
 	reached map[string]int
 	healed  bool
-	open    int // client operations still to come to an end
 }
 
 // Run carries out one run.

@@ -2,7 +2,6 @@ package executor_test
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 
@@ -113,7 +112,7 @@ func TestFullMailboxRefusesAtOnce(t *testing.T) {
 			case replica.Committed:
 				answers.Done()
 			default:
-				t.Error(fmt.Sprintf("%#v", a.Message))
+				t.Errorf("%#v", a.Message)
 				answers.Done()
 			}
 		})

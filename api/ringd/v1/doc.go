@@ -1,0 +1,3 @@
+// Package ringdv1 is the protocol between ringd's members and their clients:
+// generated code, made again by make generate.
+package ringdv1
