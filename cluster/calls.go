@@ -27,6 +27,9 @@ type question struct {
 	From    ring.MemberID   `json:"from"`
 	Member  *Member         `json:"member,omitempty"`
 	Command json.RawMessage `json:"command,omitempty"`
+	// GRPC is where a member that returns is now, Starts what it knows of its own.
+	GRPC   string `json:"grpc,omitempty"`
+	Starts uint64 `json:"starts,omitempty"`
 }
 
 // answer to a call. Err is of *replica.Error, and the rest empty then.
@@ -150,6 +153,11 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 	case callReturn:
 		if s.Removed[q.From] {
 			return answer{}, replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", q.From)
+		}
+		// Gossip takes a new address only once it has given up the old one. A
+		// member that is not behind its own last start is believed at once.
+		if g, m := n.gossip.Load(), s.Members[q.From]; g != nil && q.GRPC != "" && q.Starts == m.Starts {
+			g.note(q.From, q.GRPC)
 		}
 	case callState:
 	default:

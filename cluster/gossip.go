@@ -199,6 +199,20 @@ func (g *gossip) peer(id ring.MemberID) (Peer, bool) {
 	return p, ok
 }
 
+// note remembers where a member said that its gRPC listener is now.
+func (g *gossip) note(id ring.MemberID, grpc string) {
+	g.mu.Lock()
+	p := g.mu.peers[id]
+	moved := p.GRPC != grpc
+	p.ID, p.GRPC = id, grpc
+	g.mu.peers[id] = p
+	g.mu.dirty = g.mu.dirty || moved
+	g.mu.Unlock()
+	if moved {
+		g.changed()
+	}
+}
+
 // known are all members that were ever seen, and whether that changed since the
 // last call.
 func (g *gossip) known() (map[ring.MemberID]Peer, bool) {

@@ -245,7 +245,7 @@ func (n *Node) returnToCluster(ctx context.Context) error {
 	replies := make(chan reply, len(addrs))
 	for addr := range addrs {
 		go func() {
-			a, err := n.ask(ctx, addr, callReturn, question{})
+			a, err := n.ask(ctx, addr, callReturn, question{GRPC: n.config.GRPC, Starts: n.config.Dir.starts.Count})
 			replies <- reply{addr, a, err}
 		}()
 	}

@@ -48,7 +48,7 @@ var mutations = []struct {
 	{
 		name:      "contexts bound to their key",
 		file:      "causal/context.go",
-		old:       "if !hmac.Equal(sum[:macBytes], tag) {",
+		old:       "if !hmac.Equal(k.appendMAC(nil, bucketType, bucket, key, body), tag) {",
 		new:       "if len(tag) == 0 {",
 		violation: "which was acknowledged or read",
 	},
