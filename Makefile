@@ -41,8 +41,8 @@ test: ## all tests
 race: ## the tests of the packages with goroutines, under the race detector
 	@packages=$$($(GO) list ./...) || exit 1; \
 	packages=$$(printf '%s\n' $$packages | grep -vxF $(addprefix -e ,$(RACE_FREE))); \
-	echo "go test -race" $$packages; \
-	CGO_ENABLED=1 $(GO) test -race $$packages
+	echo "go test -race -short" $$packages; \
+	CGO_ENABLED=1 $(GO) test -race -short $$packages
 
 lint: ## gofumpt, go vet, staticcheck, go.mod tidy and unchanged modules
 	@echo "gofumpt -l ."; files=$$($(LINT) gofumpt -l .) || exit 1; \

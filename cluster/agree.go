@@ -34,7 +34,7 @@ func (n *Node) take(s *State) error {
 	if err != nil {
 		return err
 	}
-	if err := n.config.Dir.writeBytes("state.json", b); err != nil {
+	if err := n.config.Dir.writeBytes(stateFile, b); err != nil {
 		return err
 	}
 	n.served.Store(s)
@@ -102,7 +102,7 @@ func (n *Node) Apply(ctx context.Context, c Command) error {
 		if err == nil || replica.KindOf(err) != replica.KindUnavailable {
 			return err
 		}
-		if !sleep(ctx, retryEvery) {
+		if n.ctx.Err() != nil || !sleep(ctx, retryEvery) {
 			return err
 		}
 	}
@@ -134,26 +134,35 @@ func (n *Node) forward(ctx context.Context, leader ring.MemberID, c Command) err
 		return err
 	}
 	a, err := n.ask(ctx, addr, callApply, question{Command: b})
+	if isOtherCluster(err) {
+		// The address was the leader's once.
+		return errNoLeader
+	}
 	if err != nil {
 		return err
 	}
 	return n.Adopt(a.State)
 }
 
-// Resolve returns where a member's gRPC listener is: as gossip says, which
-// notices a move first, else as the state does.
+// Resolve returns where a member's gRPC listener is. Gossip knows first where a
+// member is that it sees; of one that it does not see, the address of the later
+// start counts.
 func (n *Node) Resolve(id ring.MemberID) (string, bool) {
+	var seen Peer
 	if g := n.gossip.Load(); g != nil {
-		if p, ok := g.peer(id); ok && p.GRPC != "" {
-			return p.GRPC, true
+		seen, _ = g.peer(id)
+		if seen.GRPC != "" && g.alive()[id] != Dead {
+			return seen.GRPC, true
 		}
 	}
+	var agreed Member
 	if s := n.State(); s != nil {
-		if m, ok := s.Members[id]; ok && m.GRPC != "" {
-			return m.GRPC, true
-		}
+		agreed = s.Members[id]
 	}
-	return "", false
+	if seen.GRPC != "" && seen.Starts >= agreed.Starts {
+		return seen.GRPC, true
+	}
+	return agreed.GRPC, agreed.GRPC != ""
 }
 
 // Alive are the members that gossip sees, this one included.
@@ -180,8 +189,13 @@ func (n *Node) leads() (ring.MemberID, bool) {
 	return ring.MemberID{}, false
 }
 
-// GossipAddress is where this member's gossip is.
-func (n *Node) GossipAddress() string { return n.gossip.Load().address() }
+// GossipAddress is where this member's gossip is; empty before Start.
+func (n *Node) GossipAddress() string {
+	if g := n.gossip.Load(); g != nil {
+		return g.address()
+	}
+	return ""
+}
 
 // Plan is what a commit would do.
 func (n *Node) Plan() (*State, ring.Placement, error) {
@@ -236,11 +250,12 @@ func (n *Node) seeSeeds(addrs []string) {
 			n.mu.seeds = append(n.mu.seeds, a)
 		}
 	}
+	n.mu.seeds = n.mu.seeds[max(0, len(n.mu.seeds)-seedsMax):]
 }
 
 // probeHints asks hints where the others are, until the others are found.
 func (n *Node) probeHints() {
-	for n.ctx.Err() == nil {
+	for len(n.config.Join) > 0 && n.ctx.Err() == nil {
 		for _, addr := range n.config.Join {
 			ctx, cancel := context.WithTimeout(n.ctx, askWithin)
 			if a, err := n.ask(ctx, addr, callState, question{}); err == nil {

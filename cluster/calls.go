@@ -128,6 +128,9 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 		return answer{}, &replica.Error{Kind: replica.KindPrecondition, Field: OtherCluster, Message: fmt.Sprintf(
 			"the member here belongs to cluster %s, the one that asks belongs to cluster %s: a data directory stays with its cluster; use the address of a member of its own, or an empty directory", s.ClusterID, q.Cluster)}
 	}
+	if s.Removed[q.From] {
+		return answer{}, errRemoved(q.From)
+	}
 	switch kind {
 	case callJoin:
 		if q.Member == nil {
@@ -151,13 +154,12 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 			return answer{}, err
 		}
 	case callReturn:
-		if s.Removed[q.From] {
-			return answer{}, replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", q.From)
-		}
 		// Gossip takes a new address only once it has given up the old one. A
 		// member that is not behind its own last start is believed at once.
-		if g, m := n.gossip.Load(), s.Members[q.From]; g != nil && q.GRPC != "" && q.Starts == m.Starts {
-			g.note(q.From, q.GRPC)
+		if m, ok := s.Members[q.From]; ok && q.GRPC != "" && q.Starts == m.Starts {
+			if g := n.gossip.Load(); g != nil {
+				g.note(q.From, q.GRPC, q.Starts)
+			}
 		}
 	case callState:
 	default:

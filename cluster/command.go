@@ -19,28 +19,35 @@ type Command struct {
 	CommitPlan       *CommitPlan         `json:"commit_plan,omitempty"`
 	CreateBucketType *replica.BucketType `json:"create_bucket_type,omitempty"`
 	UpdateBucketType *replica.BucketType `json:"update_bucket_type,omitempty"`
+	UpdateSettings   *Settings           `json:"update_settings,omitempty"`
 }
 
 const commandFormat = 1
 
 // AddMember brings in a member without slots. Adding it again, with the same id
 // and name, changes nothing.
-type AddMember struct{ Member Member }
+type AddMember struct {
+	Member Member `json:"member"`
+}
 
 // StartMember says that a member starts: its count of starts goes up by one if
-// it was Before. A repeat with the same nonce changes nothing. Addresses are
-// taken over.
+// it was Before. A repeat with the same nonce does not count again. What the
+// member says of itself is taken over.
 type StartMember struct {
-	ID                 ring.MemberID
-	Before             uint64
-	Nonce              string
-	GRPC, Gossip, HTTP string
+	ID     ring.MemberID `json:"id"`
+	Before uint64        `json:"before"`
+	Nonce  string        `json:"nonce"`
+	GRPC   string        `json:"grpc"`
+	Gossip string        `json:"gossip"`
+	HTTP   string        `json:"http"`
+	Zone   string        `json:"zone,omitempty"`
+	Weight int           `json:"weight"`
 }
 
 // CommitPlan gives the slots to members, if the ring is still that of Epoch.
 type CommitPlan struct {
-	Epoch ring.Epoch
-	Slots [][]ring.MemberID
+	Epoch ring.Epoch        `json:"epoch"`
+	Slots [][]ring.MemberID `json:"slots"`
 }
 
 // Encode returns the form that goes into the log.
@@ -72,10 +79,14 @@ func (s *State) Apply(c Command) (*State, error) {
 		if s != nil {
 			return s, replica.Errorf(replica.KindPrecondition, "the cluster has begun already")
 		}
+		if err := c.Bootstrap.check(); err != nil {
+			return nil, replica.Errorf(replica.KindInvalid, "%v", err)
+		}
 		return c.Bootstrap, nil
 	}
 	if s == nil {
-		return nil, replica.Errorf(replica.KindPrecondition, "the cluster has not begun yet")
+		// Unavailable: who joins at once has to ask again, not to give up.
+		return nil, replica.Errorf(replica.KindUnavailable, "the cluster has not begun yet")
 	}
 	next := s.clone()
 	next.Version++
@@ -91,6 +102,10 @@ func (s *State) Apply(c Command) (*State, error) {
 		err = next.createBucketType(*c.CreateBucketType)
 	case c.UpdateBucketType != nil:
 		err = next.updateBucketType(*c.UpdateBucketType)
+	case c.UpdateSettings != nil:
+		if err = c.UpdateSettings.Validate(); err == nil {
+			next.Settings = *c.UpdateSettings
+		}
 	default:
 		err = replica.Errorf(replica.KindInternal, "a command without a change")
 	}
@@ -102,31 +117,39 @@ func (s *State) Apply(c Command) (*State, error) {
 
 func (s *State) addMember(m Member) error {
 	if s.Removed[m.ID] {
-		return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", m.ID)
+		return errRemoved(m.ID)
 	}
-	if m.Name == "" || m.ID.IsZero() {
-		return replica.Invalid("name", "a member has a name and an id")
-	}
-	if m.Weight < 1 {
-		return replica.Invalid("weight", "is %d: use 1 or more", m.Weight)
+	if err := m.validate(); err != nil {
+		return err
 	}
 	if old, ok := s.MemberNamed(m.Name); ok && old.ID != m.ID {
 		return replica.Errorf(replica.KindPrecondition, "the name %q belongs to member %v: a member whose data directory was lost is a new one and needs another name", m.Name, old.ID)
 	}
 	if old, ok := s.Members[m.ID]; ok {
-		m.Starts, m.Nonce = old.Starts, old.Nonce
+		if old.Name != m.Name {
+			return replica.Errorf(replica.KindPrecondition, "member %v is named %q, not %q: a member keeps its name", m.ID, old.Name, m.Name)
+		}
+		// A repeat. What the member said at its starts since is newer.
+		return nil
 	}
+	m.Starts, m.Nonce = 0, ""
 	s.Members[m.ID] = m
 	return nil
+}
+
+func errRemoved(id ring.MemberID) error {
+	return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", id)
 }
 
 func (s *State) startMember(c StartMember) error {
 	m, ok := s.Members[c.ID]
 	switch {
 	case s.Removed[c.ID]:
-		return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", c.ID)
+		return errRemoved(c.ID)
 	case !ok:
 		return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", c.ID)
+	case c.Nonce == "":
+		return replica.Invalid("nonce", "a start has a nonce")
 	case m.Starts == c.Before+1 && m.Nonce == c.Nonce:
 		// A repeat.
 	case m.Starts == c.Before:
@@ -135,7 +158,10 @@ func (s *State) startMember(c StartMember) error {
 	default:
 		return errOlderCopy(c.Before, m.Starts)
 	}
-	m.GRPC, m.Gossip, m.HTTP = c.GRPC, c.Gossip, c.HTTP
+	m.GRPC, m.Gossip, m.HTTP, m.Zone, m.Weight = c.GRPC, c.Gossip, c.HTTP, c.Zone, c.Weight
+	if err := m.validate(); err != nil {
+		return err
+	}
 	s.Members[c.ID] = m
 	return nil
 }
@@ -174,6 +200,9 @@ func (s *State) commitPlan(c CommitPlan) error {
 var ErrMovesNotYet = replica.Errorf(replica.KindPrecondition, "the partitions have owners, and moving them is not there yet: members that joined since serve requests, but own nothing")
 
 func (s *State) createBucketType(t replica.BucketType) error {
+	if t.N == int(replica.All) {
+		return replica.Invalid("n", "n=all is not there yet: use 1 to %d", s.Ring.Replicas())
+	}
 	if err := t.Validate(s.Ring.Replicas()); err != nil {
 		return err
 	}
@@ -213,5 +242,5 @@ func newState(clusterID string, secret []byte, seed uint64, partitions, replicas
 	}
 	t := replica.NewBucketType(replica.DefaultBucketType, replicas)
 	s.BucketTypes[t.Name] = t
-	return s, nil
+	return s, s.check()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -19,9 +20,12 @@ import (
 type Dir struct {
 	path string
 	lock *os.File
-	// Identity of the member that the directory is.
-	identity identity
-	starts   starts
+
+	mu struct {
+		sync.Mutex
+		identity identity
+		starts   starts
+	}
 }
 
 // identity is made with the directory and never changes, but for the cluster
@@ -31,6 +35,8 @@ type identity struct {
 	ID        ring.MemberID `json:"id"`
 	Name      string        `json:"name"`
 	ClusterID string        `json:"cluster_id"`
+	// Begins: the member began the cluster, and its log may not say so yet.
+	Begins bool `json:"begins,omitempty"`
 }
 
 // starts is what the directory knows of the member's starts: Count of those that
@@ -43,10 +49,23 @@ type starts struct {
 
 const dirFormat = 1
 
+// What cluster keeps in the directory.
+const (
+	identityFile = "identity.json"
+	startsFile   = "starts.json"
+	stateFile    = "state.json"
+	peersFile    = "peers.json"
+	raftDir      = "raft"
+)
+
 // OpenDir takes hold of a data directory, made if it is not there.
 func OpenDir(path, name string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	// Who may not list the parent can't sync it, and did not make the directory.
+	if err := syncDir(filepath.Dir(filepath.Clean(path))); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
 	}
 	d := &Dir{path: path}
 	if err := d.takeLock(); err != nil {
@@ -73,54 +92,141 @@ func (d *Dir) takeLock() error {
 		}
 		return fmt.Errorf("the data directory %s is in use by another ringd (process %s): stop that one first, or use another directory", d.path, strings.TrimSpace(string(pid)))
 	}
-	d.lock = f
-	if err := f.Truncate(0); err != nil {
-		return err
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(f, os.Getpid())
 	}
-	_, err = fmt.Fprintln(f, os.Getpid())
-	return err
+	if err != nil {
+		return errors.Join(fmt.Errorf("data directory: %w", err), f.Close())
+	}
+	d.lock = f
+	return nil
 }
 
 func (d *Dir) load(name string) error {
-	found, err := d.read("identity.json", &d.identity)
+	var have identity
+	found, err := d.read(identityFile, &have)
 	if err != nil {
 		return err
 	}
 	if !found {
-		id := uuid.New()
-		d.identity = identity{Format: dirFormat, ID: ring.MemberID(id), Name: name}
-		if err := d.write("identity.json", d.identity); err != nil {
+		if err := d.refuseLeftovers(); err != nil {
+			return err
+		}
+		have = identity{Format: dirFormat, ID: ring.MemberID(uuid.New()), Name: name}
+		if err := d.write(identityFile, have); err != nil {
 			return err
 		}
 	}
-	if d.identity.Format != dirFormat {
-		return fmt.Errorf("the data directory %s has format %d, and this ringd reads %d", d.path, d.identity.Format, dirFormat)
+	if err := d.checkFormat(identityFile, have.Format); err != nil {
+		return err
 	}
-	if d.identity.Name != name {
-		return fmt.Errorf("the data directory %s belongs to member %q, not %q: a member keeps its name", d.path, d.identity.Name, name)
+	if have.Name != name {
+		return fmt.Errorf("the data directory %s belongs to member %q, not %q: a member keeps its name", d.path, have.Name, name)
 	}
-	_, err = d.read("starts.json", &d.starts)
-	return err
+	if have.ID.IsZero() {
+		return fmt.Errorf("data directory: %s names no member", d.Path(identityFile))
+	}
+	var counted starts
+	if found, err = d.read(startsFile, &counted); err != nil {
+		return err
+	}
+	if found {
+		if err := d.checkFormat(startsFile, counted.Format); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.identity, d.mu.starts = have, counted
+	return nil
+}
+
+// refuseLeftovers keeps a member whose identity was lost from being taken for a
+// new one on top of the old one's data.
+func (d *Dir) refuseLeftovers() error {
+	for _, name := range []string{startsFile, stateFile, raftDir} {
+		if _, err := os.Lstat(d.Path(name)); err == nil {
+			return fmt.Errorf("the data directory %s has a member's %s but no %s: restore that file, or start with an empty directory, under another name", d.path, name, identityFile)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Dir) checkFormat(name string, format int) error {
+	if format != dirFormat {
+		return fmt.Errorf("data directory: %s has format %d, and this ringd reads %d", d.Path(name), format, dirFormat)
+	}
+	return nil
+}
+
+func (d *Dir) identity() identity {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.identity
 }
 
 // ID of the member.
-func (d *Dir) ID() ring.MemberID { return d.identity.ID }
+func (d *Dir) ID() ring.MemberID { return d.identity().ID }
 
 // ClusterID that the member belongs to; empty if it has not joined one.
-func (d *Dir) ClusterID() string { return d.identity.ClusterID }
+func (d *Dir) ClusterID() string { return d.identity().ClusterID }
 
-func (d *Dir) setCluster(id string) error {
-	d.identity.ClusterID = id
-	return d.write("identity.json", d.identity)
-}
+// begins reports whether the member began its cluster and has still to tell the
+// log.
+func (d *Dir) begins() bool { return d.identity().Begins }
 
-func (d *Dir) setStarts(s starts) error {
-	s.Format = dirFormat
-	if err := d.write("starts.json", s); err != nil {
+// setCluster is called by one goroutine at a time.
+func (d *Dir) setCluster(id string, begins bool) error {
+	next := d.identity()
+	next.ClusterID, next.Begins = id, begins
+	if err := d.write(identityFile, next); err != nil {
 		return err
 	}
-	d.starts = s
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.identity = next
 	return nil
+}
+
+func (d *Dir) counted() starts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.starts
+}
+
+// setStarts is called by one goroutine at a time.
+func (d *Dir) setStarts(s starts) error {
+	s.Format = dirFormat
+	if err := d.write(startsFile, s); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.starts = s
+	return nil
+}
+
+// peersFormat is how peers are remembered.
+type peersFormat struct {
+	Format int                    `json:"format"`
+	Peers  map[ring.MemberID]Peer `json:"peers"`
+}
+
+// peers are the other members as they were last met.
+func (d *Dir) peers() (map[ring.MemberID]Peer, error) {
+	var p peersFormat
+	found, err := d.read(peersFile, &p)
+	if err != nil || !found {
+		return nil, err
+	}
+	return p.Peers, d.checkFormat(peersFile, p.Format)
+}
+
+func (d *Dir) setPeers(peers map[ring.MemberID]Peer) error {
+	return d.write(peersFile, peersFormat{Format: dirFormat, Peers: peers})
 }
 
 // Path of something in the directory.
@@ -181,9 +287,17 @@ func (d *Dir) writeBytes(name string, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	dir, err := os.Open(d.path)
+	return syncDir(d.path)
+}
+
+// syncDir makes what a directory lists durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,12 +24,16 @@ type Peer struct {
 	ID     ring.MemberID `json:"id"`
 	GRPC   string        `json:"grpc"`
 	Gossip string        `json:"gossip"`
+	// Starts that were agreed on when it said so: of two addresses, the one of
+	// the later start counts.
+	Starts uint64 `json:"starts"`
 }
 
 // Liveness is what gossip says of a member.
 type Liveness uint8
 
-// The states of a member in gossip.
+// The states of a member in gossip. The library does not tell a suspected
+// member from one that is alive until it is dead, so Suspect is not seen yet.
 const (
 	Dead Liveness = iota
 	Suspect
@@ -48,6 +53,11 @@ const (
 	// rejoinEvery is how often members that are not seen are looked for:
 	// memberlist does not find together again by itself after a partition.
 	rejoinEvery = 2 * time.Second
+	// rejoinAtOnce bounds the addresses that are tried side by side: one that
+	// swallows packets must not hold up the others.
+	rejoinAtOnce = 8
+	// gossipDial bounds connecting to one of them, and the exchange that follows.
+	gossipDial = 5 * time.Second
 	// leaveWithin bounds saying goodbye.
 	leaveWithin = time.Second
 )
@@ -55,6 +65,7 @@ const (
 // gossip knows who is up.
 type gossip struct {
 	self    ring.MemberID
+	at      string // where this member's gossip is
 	list    *memberlist.Memberlist
 	log     *slog.Logger
 	changed func() // called after a member came, went or moved
@@ -81,6 +92,8 @@ type gossipConfig struct {
 	log       *slog.Logger
 	changed   func()
 	seeds     func() []string
+	// tune, for tests, changes the library's settings.
+	tune func(*memberlist.Config)
 }
 
 func startGossip(c gossipConfig) (*gossip, error) {
@@ -88,9 +101,14 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip address %q: %w", c.bind, err)
 	}
-	port, err := strconv.Atoi(portText)
+	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("gossip address %q: the port is no number", c.bind)
+		return nil, fmt.Errorf("gossip address %q: the port is no number from 0 to 65535", c.bind)
+	}
+	switch len(c.key) {
+	case 0, 16, 24, 32:
+	default:
+		return nil, fmt.Errorf("the gossip key has %d bytes: it is an AES key, of 16, 24 or 32", len(c.key))
 	}
 	g := &gossip{self: c.self, log: c.log, changed: c.changed, seeds: c.seeds}
 	g.mu.local, g.mu.peers = c.local, maps.Clone(c.known)
@@ -99,25 +117,50 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	}
 	m := memberlist.DefaultLANConfig()
 	m.Name = c.self.String()
-	m.BindAddr, m.BindPort = host, port
-	m.AdvertiseAddr, m.AdvertisePort = c.advertise, port
+	m.BindPort, m.AdvertisePort = int(port), int(port)
+	if m.BindAddr, err = ipOf(host); err != nil {
+		return nil, fmt.Errorf("gossip address %q: %w", c.bind, err)
+	}
+	if c.advertise != "" {
+		if m.AdvertiseAddr, err = ipOf(c.advertise); err != nil {
+			return nil, fmt.Errorf("the address to advertise, %q: %w", c.advertise, err)
+		}
+	}
 	m.Label = c.clusterID // packets of another cluster are dropped
 	m.SecretKey = c.key
+	m.TCPTimeout = gossipDial
 	// A member that comes back at another address is accepted at once.
 	m.DeadNodeReclaimTime = time.Nanosecond
 	m.Delegate, m.Events = g, g
 	m.LogOutput = gossipLog{c.log}
+	if c.tune != nil {
+		c.tune(m)
+	}
 	if g.list, err = memberlist.Create(m); err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w", c.bind, err)
 	}
+	// Read once: the library changes its node without a lock that we could take.
+	g.at = g.list.LocalNode().Address()
 	return g, nil
 }
 
-// address is where this member's gossip is.
-func (g *gossip) address() string {
-	n := g.list.LocalNode()
-	return net.JoinHostPort(n.Addr.String(), strconv.Itoa(int(n.Port)))
+// ipOf resolves a host, once: the library takes addresses only. No host is any.
+func ipOf(host string) (string, error) {
+	if host == "" {
+		return "0.0.0.0", nil
+	}
+	if net.ParseIP(host) != nil {
+		return host, nil
+	}
+	addr, err := net.ResolveIPAddr("ip", host)
+	if err != nil {
+		return "", err
+	}
+	return addr.IP.String(), nil
 }
+
+// address is where this member's gossip is.
+func (g *gossip) address() string { return g.at }
 
 // update tells the others that something of this member's changed.
 func (g *gossip) update(change func(*meta)) {
@@ -129,18 +172,26 @@ func (g *gossip) update(change func(*meta)) {
 	}
 }
 
-// rejoin looks for members that are not seen, for ever.
-func (g *gossip) rejoin(done <-chan struct{}) {
+// rejoin looks for members that are not seen, until ctx ends.
+func (g *gossip) rejoin(ctx context.Context) {
 	for {
-		if missing := g.missing(); len(missing) > 0 {
-			if _, err := g.list.Join(missing); err != nil {
-				g.log.Debug("gossip: looking for members", "at", missing, "error", err)
-			}
+		var all sync.WaitGroup
+		room := make(chan struct{}, rejoinAtOnce)
+		for _, addr := range g.missing() {
+			room <- struct{}{}
+			all.Go(func() {
+				defer func() { <-room }()
+				if ctx.Err() != nil {
+					return
+				}
+				if _, err := g.list.Join([]string{addr}); err != nil {
+					g.log.Debug("gossip: looking for a member", "at", addr, "error", err)
+				}
+			})
 		}
-		select {
-		case <-done:
+		all.Wait()
+		if !sleep(ctx, rejoinEvery/2+rand.N(rejoinEvery/2)) {
 			return
-		case <-time.After(rejoinEvery/2 + rand.N(rejoinEvery/2)):
 		}
 	}
 }
@@ -179,13 +230,8 @@ func (g *gossip) missing() []string {
 func (g *gossip) alive() map[ring.MemberID]Liveness {
 	out := make(map[ring.MemberID]Liveness)
 	for _, n := range g.list.Members() {
-		id, err := ring.ParseMemberID(n.Name)
-		if err != nil {
-			continue
-		}
-		out[id] = Alive
-		if n.State == memberlist.StateSuspect {
-			out[id] = Suspect
+		if id, err := ring.ParseMemberID(n.Name); err == nil {
+			out[id] = Alive
 		}
 	}
 	return out
@@ -200,11 +246,11 @@ func (g *gossip) peer(id ring.MemberID) (Peer, bool) {
 }
 
 // note remembers where a member said that its gRPC listener is now.
-func (g *gossip) note(id ring.MemberID, grpc string) {
+func (g *gossip) note(id ring.MemberID, grpc string, starts uint64) {
 	g.mu.Lock()
 	p := g.mu.peers[id]
 	moved := p.GRPC != grpc
-	p.ID, p.GRPC = id, grpc
+	p.ID, p.GRPC, p.Starts = id, grpc, starts
 	g.mu.peers[id] = p
 	g.mu.dirty = g.mu.dirty || moved
 	g.mu.Unlock()
@@ -213,16 +259,26 @@ func (g *gossip) note(id ring.MemberID, grpc string) {
 	}
 }
 
-// known are all members that were ever seen, and whether that changed since the
-// last call.
-func (g *gossip) known() (map[ring.MemberID]Peer, bool) {
+// takeKnown are all members that were ever seen, nil if that is the same as at
+// the last call.
+func (g *gossip) takeKnown() map[ring.MemberID]Peer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	dirty := g.mu.dirty
+	if !g.mu.dirty {
+		return nil
+	}
 	g.mu.dirty = false
-	return maps.Clone(g.mu.peers), dirty
+	return maps.Clone(g.mu.peers)
 }
 
+// forget lets takeKnown return them again.
+func (g *gossip) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mu.dirty = true
+}
+
+// close is called once.
 func (g *gossip) close() {
 	if err := g.list.Leave(leaveWithin); err != nil {
 		g.log.Debug("gossip: leaving", "error", err)
@@ -242,7 +298,7 @@ func (g *gossip) see(n *memberlist.Node) {
 		g.log.Warn("gossip: a node that is no ringd of a known release", "node", n.Name, "address", n.Address())
 		return
 	}
-	p := Peer{ID: id, GRPC: m.GRPC, Gossip: n.Address()}
+	p := Peer{ID: id, GRPC: m.GRPC, Gossip: n.Address(), Starts: m.Starts}
 	if id != g.self {
 		g.mu.Lock()
 		if g.mu.peers[id] != p {

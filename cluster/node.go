@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/hashicorp/memberlist"
 
-	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
 
@@ -47,6 +46,10 @@ type Config struct {
 	// Join are gRPC addresses of members: to join, or as hints.
 	Join   []string
 	Logger *slog.Logger
+
+	// For tests; zero is the default.
+	heartbeat  time.Duration
+	tuneGossip func(*memberlist.Config)
 }
 
 const (
@@ -56,6 +59,9 @@ const (
 	askWithin = 2 * time.Second
 	// retryEvery paces what is tried until it works.
 	retryEvery = 200 * time.Millisecond
+	// seedsMax bounds the gossip addresses that are remembered beside those of
+	// members: the oldest go first.
+	seedsMax = 256
 	// reconcileEvery paces the leader's look at who should be in the log.
 	reconcileEvery = 500 * time.Millisecond
 )
@@ -73,6 +79,8 @@ type Node struct {
 	// logged is the state by this member's log; of raft's goroutine only. It may
 	// be behind what is served.
 	logged *State
+	// stuck is why nothing more is applied; of raft's goroutine only.
+	stuck error
 
 	served    atomic.Pointer[State]
 	starts    atomic.Uint64 // agreed count of this member's starts
@@ -82,6 +90,8 @@ type Node struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
+	closing   sync.Once
+	closed    error // what closing came to
 
 	mu struct {
 		sync.Mutex
@@ -99,32 +109,38 @@ func New(config Config, wire Wire) (*Node, error) {
 		config: config, id: config.Dir.ID(), log: config.Logger, wire: wire,
 		committed: make(chan struct{}), failed: make(chan error, 1), wake: make(chan struct{}, 1),
 	}
-	n.ctx, n.cancel = context.WithCancel(context.Background())
-	raw, err := config.Dir.readBytes("state.json")
+	if err := n.member().validate(); err != nil {
+		return nil, err
+	}
+	raw, err := config.Dir.readBytes(stateFile)
 	if err != nil {
 		return nil, err
 	}
-	if raw != nil {
+	// A state without the cluster's id in the directory is that of an attempt to
+	// join or to begin that a crash cut short.
+	if cluster := config.Dir.ClusterID(); raw != nil && cluster != "" {
 		s, err := DecodeState(raw)
 		if err != nil {
 			return nil, err
 		}
+		if s.ClusterID != cluster {
+			return nil, fmt.Errorf("the data directory %s belongs to cluster %s, but has the state of cluster %s: restore the one that fits, or start with an empty directory, under another name", config.Dir.path, cluster, s.ClusterID)
+		}
 		n.served.Store(s)
 	}
-	n.starts.Store(config.Dir.starts.Count)
+	n.starts.Store(config.Dir.counted().Count)
+	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n, nil
 }
 
 // Start makes the node a member: it joins, or comes back, and is refused if it
 // must not. It returns before the log has a leader.
 func (n *Node) Start(ctx context.Context) error {
-	begin := false
 	var err error
 	switch {
 	case n.config.Dir.ClusterID() != "":
 		err = n.returnToCluster(ctx)
 	case n.config.Bootstrap:
-		begin = true
 		err = n.bootstrap()
 	case len(n.config.Join) > 0:
 		err = n.join(ctx)
@@ -137,34 +153,36 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.State() == nil {
 		return fmt.Errorf("the data directory %s belongs to cluster %s but has no state of it: start with an empty one, under another name", n.config.Dir.path, n.config.Dir.ClusterID())
 	}
-	known := make(map[ring.MemberID]Peer)
-	if _, err := n.config.Dir.read("peers.json", &known); err != nil {
+	known, err := n.config.Dir.peers()
+	if err != nil {
 		return err
 	}
 	g, err := startGossip(gossipConfig{
 		self: n.id, clusterID: n.config.Dir.ClusterID(), bind: n.config.Gossip, advertise: n.config.GossipAdvertise,
 		key: n.config.GossipKey, known: known, log: n.log, changed: n.poke, seeds: n.gossipSeeds,
 		local: meta{Format: metaFormat, GRPC: n.config.GRPC, HTTP: n.config.HTTP, Starts: n.starts.Load()},
+		tune:  n.config.tuneGossip,
 	})
 	if err != nil {
 		return err
 	}
 	n.gossip.Store(g)
-	log, err := startRaft(n, begin)
+	log, err := startRaft(n, n.config.Dir.begins())
 	if err != nil {
 		return err
 	}
 	n.raft.Store(log)
-	n.running.Go(func() { g.rejoin(n.ctx.Done()) })
+	n.running.Go(func() { g.rejoin(n.ctx) })
 	n.running.Go(n.probeHints)
 	n.running.Go(n.watch)
-	n.running.Go(func() { n.commitStart(begin) })
+	n.running.Go(n.lead)
+	n.running.Go(n.commitStart)
 	return nil
 }
 
 func (n *Node) bootstrap() error {
 	var seed [8]byte
-	secret := make([]byte, 32)
+	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(seed[:]) // never fails: it ends the process instead
 	_, _ = rand.Read(secret)
 	s, err := newState(uuid.NewString(), secret, binary.BigEndian.Uint64(seed[:]), n.config.Partitions, n.config.Replicas, n.member())
@@ -174,7 +192,7 @@ func (n *Node) bootstrap() error {
 	if err := n.take(s); err != nil {
 		return err
 	}
-	return n.config.Dir.setCluster(s.ClusterID)
+	return n.config.Dir.setCluster(s.ClusterID, true)
 }
 
 // member is this member as it presents itself.
@@ -182,6 +200,7 @@ func (n *Node) member() Member {
 	return Member{
 		ID: n.id, Name: n.config.Name, GRPC: n.config.GRPC, HTTP: n.config.HTTP,
 		Zone: n.config.Zone, Weight: n.config.Weight, Role: RoleStorage,
+		JoinedAt: time.Now().UTC().Truncate(time.Second),
 	}
 }
 
@@ -202,7 +221,7 @@ func (n *Node) join(ctx context.Context) error {
 				if err := n.take(s); err != nil {
 					return err
 				}
-				return n.config.Dir.setCluster(s.ClusterID)
+				return n.config.Dir.setCluster(s.ClusterID, false)
 			}
 			last = fmt.Errorf("joining at %s: %w", addr, err)
 			if final(err) {
@@ -215,137 +234,14 @@ func (n *Node) join(ctx context.Context) error {
 	}
 }
 
-// returnToCluster asks whoever can be reached whether this directory is the last
-// that the member had.
-func (n *Node) returnToCluster(ctx context.Context) error {
-	addrs := make(map[string]bool)
-	for _, a := range n.config.Join {
-		addrs[a] = true
-	}
-	if s := n.State(); s != nil {
-		for _, m := range s.Members {
-			if m.ID != n.id && m.GRPC != "" {
-				addrs[m.GRPC] = true
-			}
-		}
-	}
-	known := make(map[ring.MemberID]Peer)
-	if _, err := n.config.Dir.read("peers.json", &known); err != nil {
-		return err
-	}
-	for _, p := range known {
-		addrs[p.GRPC] = true
-	}
-	delete(addrs, n.config.GRPC)
-	type reply struct {
-		addr   string
-		answer answer
-		err    error
-	}
-	replies := make(chan reply, len(addrs))
-	for addr := range addrs {
-		go func() {
-			a, err := n.ask(ctx, addr, callReturn, question{GRPC: n.config.GRPC, Starts: n.config.Dir.starts.Count})
-			replies <- reply{addr, a, err}
-		}()
-	}
-	for range addrs {
-		r := <-replies
-		if r.err != nil {
-			// An address that was a member's once may be another cluster's now; one
-			// that somebody named just now must not be.
-			if final(r.err) && (slices.Contains(n.config.Join, r.addr) || !isOtherCluster(r.err)) {
-				return fmt.Errorf("asking %s: %w", r.addr, r.err)
-			}
-			continue
-		}
-		if err := n.checkStarts(r.answer); err != nil {
-			return err
-		}
-		n.seeSeeds(r.answer.Gossip)
-		if s, err := DecodeState(r.answer.State); err == nil {
-			if err := n.take(s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// checkStarts compares what another member knows of this one's starts with what
-// the directory knows.
-func (n *Node) checkStarts(a answer) error {
-	d := n.config.Dir.starts
-	if a.Starts > d.Count && !(a.Starts == d.Count+1 && a.Nonce == d.Nonce && d.Nonce != "") {
-		return errOlderCopy(d.Count, a.Starts)
-	}
-	return nil
-}
-
-// commitStart lets the log count this start. A nonce that an earlier start left
-// behind is settled first: it may have been counted.
-func (n *Node) commitStart(begin bool) {
-	if begin {
-		for n.ctx.Err() == nil {
-			err := n.propose(Command{Bootstrap: n.State()})
-			if err == nil || replica.KindOf(err) == replica.KindPrecondition {
-				break
-			}
-			sleep(n.ctx, retryEvery)
-		}
-	}
-	d := n.config.Dir
-	if d.starts.Nonce != "" && !n.countStart() {
-		return
-	}
-	if err := d.setStarts(starts{Count: d.starts.Count, Nonce: uuid.NewString()}); err != nil {
-		n.fail(err)
-		return
-	}
-	if n.countStart() {
-		close(n.committed)
-	}
-}
-
-// countStart repeats the directory's pending start until the log has it. It
-// reports false if the node ends first.
-func (n *Node) countStart() bool {
-	d := n.config.Dir
-	for n.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(n.ctx, 5*time.Second)
-		err := n.Apply(ctx, Command{StartMember: &StartMember{
-			ID: n.id, Before: d.starts.Count, Nonce: d.starts.Nonce,
-			GRPC: n.config.GRPC, Gossip: n.gossip.Load().address(), HTTP: n.config.HTTP,
-		}})
-		cancel()
-		switch {
-		case err == nil:
-			if err := d.setStarts(starts{Count: d.starts.Count + 1}); err != nil {
-				n.fail(err)
-				return false
-			}
-			n.starts.Store(d.starts.Count)
-			n.gossip.Load().update(func(m *meta) { m.Starts = d.starts.Count })
-			return true
-		case replica.KindOf(err) == replica.KindPrecondition || replica.KindOf(err) == replica.KindNotFound:
-			n.fail(err)
-			return false
-		}
-		n.log.Debug("this start is not agreed on yet", "error", err)
-		sleep(n.ctx, retryEvery)
-	}
-	return false
-}
-
 // WaitStarted returns once this start was agreed on, or ctx ends.
 func (n *Node) WaitStarted(ctx context.Context) bool {
 	select {
 	case <-n.committed:
-		return true
 	case <-ctx.Done():
 	case <-n.ctx.Done():
 	}
-	return false
+	return n.Committed()
 }
 
 // Committed reports whether this start was agreed on.
@@ -358,33 +254,44 @@ func (n *Node) Committed() bool {
 	}
 }
 
-// watch keeps what is remembered of peers, and, at the leader, who is in the
-// log. It tells those who subscribed.
+// watch remembers where peers are, and tells those who subscribed.
 func (n *Node) watch() {
-	tick := time.NewTicker(reconcileEvery)
-	defer tick.Stop()
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-tick.C:
 		case <-n.wake:
-			n.mu.Lock()
-			changed := n.mu.changed
-			n.mu.Unlock()
-			for _, f := range changed {
-				f()
-			}
 		}
-		if peers, dirty := n.gossip.Load().known(); dirty {
-			if err := n.config.Dir.write("peers.json", peers); err != nil {
+		n.mu.Lock()
+		changed := n.mu.changed
+		n.mu.Unlock()
+		for _, f := range changed {
+			f()
+		}
+		if peers := n.gossip.Load().takeKnown(); peers != nil {
+			if err := n.config.Dir.setPeers(peers); err != nil {
 				n.log.Error("remembering where the other members are", "error", err)
+				n.gossip.Load().forget()
 			}
 		}
-		if s := n.State(); s != nil {
-			if err := n.raft.Load().reconcile(s); err != nil {
-				n.log.Debug("members of the log", "error", err)
-			}
+	}
+}
+
+// lead keeps, at the leader, who is in the log. It is not watch's: a change of
+// the log waits for a majority.
+func (n *Node) lead() {
+	for sleep(n.ctx, reconcileEvery) {
+		s := n.State()
+		if s == nil {
+			continue
+		}
+		up := func(id ring.MemberID) bool { return id == n.id || n.Alive()[id] == Alive }
+		changed, err := n.raft.Load().reconcile(s, up)
+		if err != nil {
+			n.log.Debug("members of the log", "error", err)
+		}
+		if changed {
+			n.poke()
 		}
 	}
 }
@@ -416,22 +323,26 @@ func (n *Node) fail(err error) {
 func (n *Node) Failed() <-chan error { return n.failed }
 
 // Close leaves the cluster's conversations, and waits for the node's goroutines.
+// Closing again is of no effect.
 func (n *Node) Close() error {
-	n.cancel()
-	var err error
-	if g := n.gossip.Load(); g != nil {
-		g.close()
-	}
-	if r := n.raft.Load(); r != nil {
-		err = r.close()
-	}
-	n.running.Wait()
-	return err
+	n.closing.Do(func() {
+		n.cancel()
+		if g := n.gossip.Load(); g != nil {
+			g.close()
+		}
+		if r := n.raft.Load(); r != nil {
+			n.closed = r.close()
+		}
+		n.running.Wait()
+	})
+	return n.closed
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case <-time.After(d):
+	case <-timer.C:
 		return true
 	case <-ctx.Done():
 		return false

@@ -1,20 +1,21 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
+	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
 
@@ -28,6 +29,7 @@ const (
 	raftLease     = 1000 * time.Millisecond
 	raftCommit    = 100 * time.Millisecond
 	raftDial      = 2 * time.Second
+	raftTimeout   = 5 * time.Second
 	// snapshotsKept and snapshotAfter: the state is small, and so is the log.
 	snapshotsKept = 2
 	snapshotAfter = 256
@@ -35,14 +37,15 @@ const (
 
 // raftLog is this member's part in the log of commands.
 type raftLog struct {
-	raft  *raft.Raft
-	store *raftboltdb.BoltStore
-	trans *raft.NetworkTransport
+	raft    *raft.Raft
+	store   *raftboltdb.BoltStore
+	trans   *raft.NetworkTransport
+	streams *streams
 }
 
 // startRaft opens the log. With begin, this member is the first of a cluster.
-func startRaft(n *Node, begin bool) (*raftLog, error) {
-	dir := n.config.Dir.Path("raft")
+func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
+	dir := n.config.Dir.Path(raftDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
@@ -50,37 +53,54 @@ func startRaft(n *Node, begin bool) (*raftLog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
+	l := &raftLog{store: store, streams: newStreams(n)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("raft: %w", err), l.close())
+		}
+	}()
 	logger := newHclog(n.log)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("raft: %w", err), store.Close())
+		return nil, err
 	}
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.id.String())
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout, c.CommitTimeout = raftHeartbeat, raftElection, raftLease, raftCommit
+	if h := n.config.heartbeat; h > 0 {
+		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout, c.CommitTimeout = h, h, h/2, h/10
+	}
 	c.SnapshotThreshold = snapshotAfter
 	c.TrailingLogs = snapshotAfter
 	c.Logger = logger
-	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: streams{n}, MaxPool: 2, Timeout: 5 * time.Second, Logger: logger,
+	l.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: l.streams, MaxPool: 2, Timeout: raftTimeout, Logger: logger,
 	})
 	if begin {
-		err := raft.BootstrapCluster(c, store, store, snapshots, trans, raft.Configuration{Servers: []raft.Server{{
+		err := raft.BootstrapCluster(c, store, store, snapshots, l.trans, raft.Configuration{Servers: []raft.Server{{
 			ID: c.LocalID, Address: raft.ServerAddress(n.id.String()), Suffrage: raft.Voter,
 		}}})
 		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
-			return nil, errors.Join(fmt.Errorf("raft: %w", err), store.Close())
+			return nil, err
 		}
 	}
-	r, err := raft.NewRaft(c, (*fsm)(n), store, store, snapshots, trans)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("raft: %w", err), trans.Close(), store.Close())
+	if l.raft, err = raft.NewRaft(c, (*fsm)(n), store, store, snapshots, l.trans); err != nil {
+		return nil, err
 	}
-	return &raftLog{raft: r, store: store, trans: trans}, nil
+	return l, nil
 }
 
+// close ends the connections first: raft waits for what it has sent.
 func (l *raftLog) close() error {
-	return errors.Join(l.raft.Shutdown().Error(), l.trans.Close(), l.store.Close())
+	var errs []error
+	l.streams.end()
+	if l.raft != nil {
+		errs = append(errs, l.raft.Shutdown().Error())
+	}
+	if l.trans != nil {
+		errs = append(errs, l.trans.Close())
+	}
+	return errors.Join(append(errs, l.store.Close())...)
 }
 
 // leader is the id of the member that leads the log.
@@ -90,39 +110,49 @@ func (l *raftLog) leader() (ring.MemberID, bool) {
 	return parsed, err == nil
 }
 
-// reconcile, at the leader, lets members of the state take part in the log.
-func (l *raftLog) reconcile(s *State) error {
+// reconcile, at the leader, lets members of the state take part in the log: at
+// first without a vote, so that one which never comes up holds up nobody; with
+// one, as long as there is room, once it has started and up says it is there.
+// It reports whether anything changed.
+func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error) {
 	if l.raft.State() != raft.Leader {
-		return nil
+		return false, nil
 	}
 	f := l.raft.GetConfiguration()
 	if err := f.Error(); err != nil {
-		return err
+		return false, err
 	}
-	servers := f.Configuration().Servers
-	in := make(map[raft.ServerID]bool)
+	changed := false
+	suffrage := make(map[raft.ServerID]raft.ServerSuffrage)
 	voters := 0
-	for _, server := range servers {
-		in[server.ID] = true
+	for _, server := range f.Configuration().Servers {
+		suffrage[server.ID] = server.Suffrage
 		if server.Suffrage == raft.Voter {
 			voters++
 		}
 	}
-	for id, m := range s.Members {
-		sid := raft.ServerID(id.String())
-		if in[sid] || m.Role != RoleStorage {
-			continue
-		}
-		add := l.raft.AddNonvoter
-		if voters < votersMax {
+	ids := slices.SortedFunc(maps.Keys(s.Members), ring.MemberID.Compare)
+	for _, id := range ids {
+		m, sid := s.Members[id], raft.ServerID(id.String())
+		has, in := suffrage[sid]
+		var add func(raft.ServerID, raft.ServerAddress, uint64, time.Duration) raft.IndexFuture
+		switch {
+		case m.Role != RoleStorage:
+		case !in:
+			add = l.raft.AddNonvoter
+		case has != raft.Voter && voters < votersMax && m.Starts > 0 && up(id):
 			add = l.raft.AddVoter
 			voters++
 		}
-		if err := add(sid, raft.ServerAddress(sid), 0, raftDial).Error(); err != nil {
-			return fmt.Errorf("raft: adding %s: %w", m.Name, err)
+		if add == nil {
+			continue
 		}
+		if err := add(sid, raft.ServerAddress(sid), 0, raftDial).Error(); err != nil {
+			return changed, fmt.Errorf("raft: adding %s: %w", m.Name, err)
+		}
+		changed = true
 	}
-	return nil
+	return changed, nil
 }
 
 // roles are what members are in the log, by id.
@@ -150,55 +180,24 @@ func (l *raftLog) roles() map[ring.MemberID]string {
 	return out
 }
 
-// streams carries raft between members, found by their ids.
-type streams struct{ n *Node }
-
-// Dial implements raft.StreamLayer.
-func (s streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	id, err := ring.ParseMemberID(string(address))
-	if err != nil {
-		return nil, err
-	}
-	addr, ok := s.n.Resolve(id)
-	if !ok {
-		return nil, fmt.Errorf("raft: the address of member %v is not known", id)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return s.n.wire.DialRaft(ctx, id, addr)
-}
-
-// Accept implements net.Listener.
-func (s streams) Accept() (net.Conn, error) { return s.n.wire.RaftConns().Accept() }
-
-// Close implements net.Listener. The listener is the transport's to close.
-func (streams) Close() error { return nil }
-
-// Addr implements net.Listener: raft knows members by their ids.
-func (s streams) Addr() net.Addr { return idAddr(s.n.id) }
-
-type idAddr ring.MemberID
-
-func (idAddr) Network() string  { return "ringd" }
-func (a idAddr) String() string { return ring.MemberID(a).String() }
-
 // fsm applies the log's commands to the node's state.
 type fsm Node
 
 // applied is what the log answers to a command.
-type applied struct {
-	version uint64
-	err     error
-}
+type applied struct{ err error }
 
-// Apply implements raft.FSM. The response is of type applied.
+// Apply implements raft.FSM. The response is of type applied. After an entry
+// that this member can't follow nothing more is applied, and no snapshot taken:
+// a member of a later release finds all of it in the log.
 func (f *fsm) Apply(entry *raft.Log) any {
 	n := (*Node)(f)
+	if n.stuck != nil {
+		return applied{err: n.stuck}
+	}
 	c, err := DecodeCommand(entry.Data)
 	if err != nil {
-		// Others go on from here, this member can't.
-		n.fail(err)
-		return applied{err: err}
+		n.stick(fmt.Errorf("this ringd can't follow the cluster any more, start a later release: %w", err))
+		return applied{err: n.stuck}
 	}
 	next, err := n.logged.Apply(c)
 	if err != nil {
@@ -206,14 +205,25 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	}
 	n.logged = next
 	if err := n.take(next); err != nil {
-		n.fail(err)
+		n.stick(err)
+		return applied{err: &replica.Error{Kind: replica.KindUnknown, Message: n.stuck.Error(), MaybeApplied: true}}
 	}
-	return applied{version: next.Version}
+	return applied{}
+}
+
+// stick ends the member, and what is applied until it has ended. Called by
+// raft's goroutine only.
+func (n *Node) stick(err error) {
+	n.stuck = err
+	n.fail(err)
 }
 
 // Snapshot implements raft.FSM.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	n := (*Node)(f)
+	if n.stuck != nil {
+		return nil, n.stuck
+	}
 	if n.logged == nil {
 		return nil, errors.New("cluster: no state yet")
 	}

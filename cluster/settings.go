@@ -26,6 +26,9 @@ type Settings struct {
 	// ReadAfter replaces an owner that has not answered a read: far above what a
 	// healthy one takes, little enough that nobody notices.
 	ReadAfter time.Duration `json:"read_after"`
+	// SloppyAfter is how long a write waits for an owner before a fallback takes
+	// its share: far above a healthy disk's sync.
+	SloppyAfter time.Duration `json:"sloppy_after"`
 }
 
 // DefaultSettings returns the defaults.
@@ -33,21 +36,35 @@ func DefaultSettings() Settings {
 	return Settings{
 		KeyBytesMax: 1 << 10, ValueBytesMax: 1 << 20, MetadataBytesMax: 8 << 10, SiblingsMax: 100,
 		ObjectBytesMax: 16 << 20, BatchMax: 1000, BatchBytesMax: 16 << 20, ReadAfter: 250 * time.Millisecond,
+		SloppyAfter: 500 * time.Millisecond,
 	}
 }
 
 // Validate returns an error of kind Invalid that names the setting.
 func (s Settings) Validate() error {
-	for name, n := range map[string]int{
-		"key_bytes_max": s.KeyBytesMax, "value_bytes_max": s.ValueBytesMax, "metadata_bytes_max": s.MetadataBytesMax,
-		"siblings_max": s.SiblingsMax, "object_bytes_max": s.ObjectBytesMax, "batch_max": s.BatchMax, "batch_bytes_max": s.BatchBytesMax,
+	for _, limit := range []struct {
+		name string
+		n    int
+	}{
+		{"key_bytes_max", s.KeyBytesMax},
+		{"value_bytes_max", s.ValueBytesMax},
+		{"metadata_bytes_max", s.MetadataBytesMax},
+		{"siblings_max", s.SiblingsMax},
+		{"object_bytes_max", s.ObjectBytesMax},
+		{"batch_max", s.BatchMax},
+		{"batch_bytes_max", s.BatchBytesMax},
 	} {
-		if n < 1 {
-			return replica.Invalid(name, "is %d: use 1 or more", n)
+		if limit.n < 1 {
+			return replica.Invalid(limit.name, "is %d: use 1 or more", limit.n)
 		}
 	}
-	if s.ReadAfter < time.Millisecond {
-		return replica.Invalid("read_after", "is %v: use a millisecond or more", s.ReadAfter)
+	for _, wait := range []struct {
+		name string
+		d    time.Duration
+	}{{"read_after", s.ReadAfter}, {"sloppy_after", s.SloppyAfter}} {
+		if wait.d < time.Millisecond {
+			return replica.Invalid(wait.name, "is %v: use a millisecond or more", wait.d)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
@@ -47,6 +48,45 @@ type Member struct {
 	// Starts counts the starts of the member; Nonce names the last one.
 	Starts uint64 `json:"starts"`
 	Nonce  string `json:"nonce,omitempty"`
+	// JoinedAt is by the member's own clock, for people to read.
+	JoinedAt time.Time `json:"joined_at,omitzero"`
+}
+
+// The limits of what a member says of itself: it has to fit into gossip, which
+// carries 512 bytes per member.
+const (
+	memberNameBytesMax    = 64
+	memberAddressBytesMax = 160
+	memberZoneBytesMax    = 64
+	memberWeightMax       = 1000
+)
+
+// validate returns an error of kind Invalid that names the field.
+func (m Member) validate() error {
+	if m.ID.IsZero() {
+		return replica.Invalid("id", "a member has an id")
+	}
+	for _, f := range []struct {
+		name, value string
+		least, most int
+	}{
+		{"name", m.Name, 1, memberNameBytesMax},
+		{"grpc", m.GRPC, 1, memberAddressBytesMax},
+		{"gossip", m.Gossip, 0, memberAddressBytesMax},
+		{"http", m.HTTP, 0, memberAddressBytesMax},
+		{"zone", m.Zone, 0, memberZoneBytesMax},
+	} {
+		if len(f.value) < f.least || len(f.value) > f.most {
+			return replica.Invalid(f.name, "has %d bytes: use %d to %d", len(f.value), f.least, f.most)
+		}
+	}
+	if m.Weight < 1 || m.Weight > memberWeightMax {
+		return replica.Invalid("weight", "is %d: use 1 to %d", m.Weight, memberWeightMax)
+	}
+	if m.Role != RoleStorage {
+		return replica.Invalid("role", "is %q: there are %q only", m.Role, RoleStorage)
+	}
+	return nil
 }
 
 // Role is what a member is for.
@@ -55,7 +95,11 @@ type Role string
 // RoleStorage members own slots.
 const RoleStorage Role = "storage"
 
-const stateFormat = 1
+const (
+	stateFormat = 1
+	// secretBytes is the length of the cluster's secret: that of a SHA-256 key.
+	secretBytes = 32
+)
 
 // Encode returns the persisted form of s.
 func (s *State) Encode() ([]byte, error) {
@@ -74,13 +118,47 @@ func DecodeState(src []byte) (*State, error) {
 	if err := d.Decode(s); err != nil {
 		return nil, fmt.Errorf("cluster: reading the state: %w", err)
 	}
+	return s, s.check()
+}
+
+// check returns an error if an invariant does not hold.
+func (s *State) check() error {
 	if s.Format != stateFormat {
-		return nil, fmt.Errorf("cluster: the state has format %d, and this ringd reads %d", s.Format, stateFormat)
+		return fmt.Errorf("cluster: the state has format %d, and this ringd reads %d", s.Format, stateFormat)
 	}
-	if s.Ring == nil || s.ClusterID == "" {
-		return nil, fmt.Errorf("cluster: the state has no ring or no cluster id")
+	if s.Ring == nil || s.ClusterID == "" || s.Version == 0 || len(s.Secret) != secretBytes {
+		return fmt.Errorf("cluster: the state lacks its ring, its cluster id, its version or its secret")
 	}
-	return s, s.Ring.Check()
+	names := make(map[string]bool)
+	for id, m := range s.Members {
+		if id != m.ID || s.Removed[id] || names[m.Name] {
+			return fmt.Errorf("cluster: the state has member %v under another id or name, or removed", id)
+		}
+		if err := m.validate(); err != nil {
+			return fmt.Errorf("cluster: the state's member %v: %w", id, err)
+		}
+		names[m.Name] = true
+	}
+	for _, id := range s.Ring.Members() {
+		if _, ok := s.Members[id]; !ok {
+			return fmt.Errorf("cluster: the ring names %v, which is no member", id)
+		}
+	}
+	for name, t := range s.BucketTypes {
+		if name != t.Name {
+			return fmt.Errorf("cluster: the state has bucket type %q under the name %q", t.Name, name)
+		}
+		if err := t.Validate(s.Ring.Replicas()); err != nil {
+			return fmt.Errorf("cluster: the state's bucket type %q: %w", name, err)
+		}
+	}
+	if _, ok := s.BucketTypes[replica.DefaultBucketType]; !ok {
+		return fmt.Errorf("cluster: the state has no bucket type %q", replica.DefaultBucketType)
+	}
+	if err := s.Settings.Validate(); err != nil {
+		return fmt.Errorf("cluster: the state's settings: %w", err)
+	}
+	return s.Ring.Check()
 }
 
 // BucketType returns a bucket type by its name.
