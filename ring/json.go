@@ -3,7 +3,9 @@ package ring
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -25,7 +27,11 @@ type ringJSON struct {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (r *Ring) MarshalJSON() ([]byte, error) {
+func (r *Ring) MarshalJSON() ([]byte, error) { return json.Marshal(r.encoded()) }
+
+// encoded is the one form of r: members in the order of their ids, epochs in the
+// order in which the partitions name them.
+func (r *Ring) encoded() ringJSON {
 	out := ringJSON{
 		Version: ringVersion, Seed: r.config.Seed, Partitions: r.config.Partitions, Replicas: r.config.Replicas,
 		Epoch: r.epoch, Members: r.Members(),
@@ -43,16 +49,20 @@ func (r *Ring) MarshalJSON() ([]byte, error) {
 		}
 		out.Changed = append(out.Changed, at)
 	}
-	return json.Marshal(out)
+	return out
 }
 
-// UnmarshalJSON implements json.Unmarshaler. What is read is checked.
+// UnmarshalJSON implements json.Unmarshaler. It takes only a ring that satisfies
+// Check, with tables as MarshalJSON writes them; otherwise r stays as it was.
 func (r *Ring) UnmarshalJSON(src []byte) error {
 	var in ringJSON
 	d := json.NewDecoder(bytes.NewReader(src))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
 		return fmt.Errorf("ring: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("ring: there is more after the ring's end")
 	}
 	if in.Version != ringVersion {
 		return fmt.Errorf("ring: version %d is not known", in.Version)
@@ -77,6 +87,13 @@ func (r *Ring) UnmarshalJSON(src []byte) error {
 	}
 	if err := next.Check(); err != nil {
 		return err
+	}
+	want := next.encoded()
+	if !slices.Equal(in.Members, want.Members) {
+		return errors.New("ring: the table of members is not the owners, in order")
+	}
+	if !slices.Equal(in.Epochs, want.Epochs) {
+		return errors.New("ring: the table of epochs is not those of the partitions, in order")
 	}
 	*r = next
 	return nil

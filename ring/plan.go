@@ -215,6 +215,15 @@ func (a *assignment) give(p, m int) {
 // repair fills the slots that fill could not, because everyone with room owned
 // the partition already: along an augmenting path, on which members pass slots
 // of other partitions on. Each path fills one slot more, so it ends.
+//
+// A path is always there, because the whole is a flow that can be met (max-flow
+// min-cut; Ford and Fulkerson 1956). Take any s members S, with k = s-(M-N). For
+// k <= 0 a partition finds all that it needs outside of S. Else it needs at least
+// k-1 of S beside a first owner in S, k without one: kQ, less the first slots F
+// of S, in all. S has room for its targets T, less F. And T >= kQ, since the
+// other N-k members' targets are at most Q each, of QN. So the room is enough.
+// (No target is below its first slots: who has one more of these is the first to
+// get one more of all.)
 func (a *assignment) repair() error {
 	for p := range a.owners {
 		for len(a.owners[p]) < a.replicas {

@@ -118,14 +118,16 @@ func TestPlanSmall(t *testing.T) {
 }
 
 func TestPlanLargest(t *testing.T) {
-	for _, n := range []int{3, 5, 100} {
-		r, ms := empty(t, 4096, 3), members(n)
-		p, err := ring.Plan(r, ms)
-		if err == nil {
-			err = checkPlacement(r, ms, p)
-		}
-		if err != nil {
-			t.Errorf("%d members: %v", n, err)
+	for _, replicas := range []int{1, 3, 5, ring.ReplicasMax} {
+		for _, n := range []int{replicas, replicas + 1, 37, 100} {
+			r, ms := empty(t, ring.PartitionsMax, replicas), members(n)
+			p, err := ring.Plan(r, ms)
+			if err == nil {
+				err = checkPlacement(r, ms, p)
+			}
+			if err != nil {
+				t.Errorf("%d replicas, %d members: %v", replicas, n, err)
+			}
 		}
 	}
 }

@@ -20,10 +20,11 @@ type Preference struct {
 // owners, then, of members, the others in rendezvous-hash order (Thaler and
 // Ravishankar 1998) of (partition, member). So a failed member's load spreads
 // over all, and a fallback stays the same when someone else comes or goes. The
-// order of members doesn't matter. Without owners nobody is preferred.
+// order of members doesn't matter, nor does one that is named twice. Without owners nobody is preferred.
 func (r *Ring) Preference(p PartitionID, n int, members []MemberID) Preference {
 	owners := r.Owners(p)
-	owners = owners[:min(n, len(owners))]
+	n = min(n, len(owners))
+	owners = owners[:n:n] // what a caller appends does not reach the ring's next slot
 	pref := Preference{Owners: owners}
 	if len(members) == 0 || len(owners) == 0 {
 		return pref
@@ -44,6 +45,7 @@ func (r *Ring) Preference(p PartitionID, n int, members []MemberID) Preference {
 		}
 		return a.id.Compare(b.id)
 	})
+	others = slices.Compact(others) // one named twice has one rank, so it stands beside itself
 	for _, o := range others {
 		pref.Fallbacks = append(pref.Fallbacks, o.id)
 	}

@@ -133,12 +133,16 @@ func HashKey(seed uint64, bucketType, bucket, key string, partitions int) Partit
 }
 
 // WithSlots returns the ring of a later epoch in which slots has for each
-// partition its owners. The caller must not change them afterwards.
+// partition its owners; it keeps a copy. A ring that would break an invariant is
+// refused.
 func (r *Ring) WithSlots(epoch Epoch, slots [][]MemberID) (*Ring, error) {
 	if epoch.Compare(r.epoch) <= 0 {
 		return nil, fmt.Errorf("ring: epoch %v does not follow %v", epoch, r.epoch)
 	}
-	next := &Ring{config: r.config, epoch: epoch, slots: slots, changed: make([]Epoch, len(slots))}
+	next := &Ring{config: r.config, epoch: epoch, slots: make([][]MemberID, len(slots)), changed: make([]Epoch, len(slots))}
+	for p, owners := range slots {
+		next.slots[p] = slices.Clone(owners)
+	}
 	if len(slots) == r.config.Partitions {
 		for p := range slots {
 			next.changed[p] = epoch
@@ -147,7 +151,10 @@ func (r *Ring) WithSlots(epoch Epoch, slots [][]MemberID) (*Ring, error) {
 			}
 		}
 	}
-	return next, next.Check()
+	if err := next.Check(); err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // Check returns an error if an invariant does not hold.
@@ -175,6 +182,9 @@ func (r *Ring) Check() error {
 			if slices.Contains(owners[:i], id) {
 				return fmt.Errorf("ring: member %v owns two slots of partition %d", id, p)
 			}
+		}
+		if r.changed[p] == (Epoch{}) {
+			return fmt.Errorf("ring: partition %d has owners that it got at no epoch", p)
 		}
 		if r.changed[p].Compare(r.epoch) > 0 {
 			return fmt.Errorf("ring: partition %d changed at %v, after the ring's epoch %v", p, r.changed[p], r.epoch)
