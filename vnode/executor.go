@@ -99,6 +99,9 @@ func (x *Executor) request(tx *Tx, r Request) {
 	case !env.Deadline.IsZero() && tx.now.After(env.Deadline):
 		tx.Fail(errLate)
 		return
+	case int(env.Partition) >= x.ring.Partitions():
+		tx.Fail(replica.Errorf(replica.KindNotOwner, "there is no partition %d: the ring has %d", env.Partition, x.ring.Partitions()))
+		return
 	}
 	switch env.Epoch.Compare(x.ring.Epoch()) {
 	case 1:
@@ -111,7 +114,7 @@ func (x *Executor) request(tx *Tx, r Request) {
 			return
 		}
 	}
-	if int(env.Partition) >= x.ring.Partitions() || !x.ring.IsOwner(env.Partition, x.ring.Replicas(), x.config.Self) {
+	if !x.ring.IsOwner(env.Partition, x.ring.Replicas(), x.config.Self) {
 		tx.Fail(replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, env.Partition))
 		return
 	}

@@ -376,6 +376,11 @@ func TestEpochsAndOwners(t *testing.T) {
 	if f := b.step(r)["r"][0].(replica.Failure); f.Err.Kind != replica.KindNotOwner {
 		t.Errorf("another's partition: %v", f.Err)
 	}
+	r = read("r", "k")
+	r.Envelope.Partition, r.Envelope.Epoch = 1000, ring.Epoch{}
+	if f := b.step(r)["r"][0].(replica.Failure); f.Err.Kind != replica.KindNotOwner {
+		t.Errorf("a partition that is none: %v", f.Err)
+	}
 	r = read("newer", "k")
 	r.Envelope.From, r.Envelope.Epoch = other, ring.Epoch{Generation: 1, Number: 2}
 	if got := b.step(r); len(got) != 0 || b.behind != other {
