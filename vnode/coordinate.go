@@ -49,11 +49,27 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 		tx.FailRead(err)
 		return
 	}
-	after := causal.Write(before, ctx, sibling)
+	after := causal.Write(recreated(before, w), ctx, sibling)
 	encoded = causal.AppendObject(nil, after)
 	r.save(tx, env.Partition, w.Key, after, encoded, kv.InlineBytes)
 	tx.AnswerNow(replica.Prepared{Object: encoded})
 	tx.AnswerCovered(r.key, replica.Committed{})
+}
+
+// recreated is what a write builds on: a put replaces the tombstones that it
+// meets, whether its client knew of them or not. They hold no value, and what
+// they deleted stays covered by the object's context.
+func recreated(before causal.Object, w replica.Write) causal.Object {
+	if w.Delete {
+		return before
+	}
+	out := causal.Object{Context: before.Context}
+	for _, s := range before.Siblings {
+		if !s.Tombstone {
+			out.Siblings = append(out.Siblings, s)
+		}
+	}
+	return out
 }
 
 // checkLimits refuses a write that would leave more siblings, or more bytes of

@@ -207,6 +207,22 @@ func TestSiblingsAndContext(t *testing.T) {
 	}
 }
 
+func TestPutReplacesTombstones(t *testing.T) {
+	b := newBench(t)
+	o := object(t, b.step(put("1", "k", "x", nil))["1"][0])
+	gone := put("2", "k", "", o.Context)
+	m := gone.Envelope.Message.(replica.Coordinate)
+	m.Write.Delete, m.Write.Value = true, nil
+	gone.Envelope.Message = m
+	if o = object(t, b.step(gone)["2"][0]); !o.IsTombstone() {
+		t.Fatalf("after the delete: %v", values(o))
+	}
+	again := object(t, b.step(put("3", "k", "y", nil))["3"][0])
+	if values(again) != "[y]" || !again.Context.Dominates(o.Context) {
+		t.Fatalf("re-created without a context: %v of %v", values(again), again.Context)
+	}
+}
+
 func TestLargeValuesAreKeptApart(t *testing.T) {
 	b := newBench(t)
 	large := make([]byte, 1000)
