@@ -30,13 +30,9 @@ type Admin struct {
 // NewAdmin returns the service in front of b.
 func NewAdmin(b Backend) *Admin { return &Admin{backend: b} }
 
-var errNoCluster = replica.Errorf(replica.KindUnavailable, "the member belongs to no cluster yet: it is joining")
-
 func (s *Admin) state() (*cluster.State, error) {
-	if state := s.backend.State(); state != nil {
-		return state, nil
-	}
-	return nil, statusOf(errNoCluster)
+	state, err := stateOf(s.backend)
+	return state, statusOf(err)
 }
 
 // Status implements ringdv1.AdminServer.

@@ -13,7 +13,7 @@ import (
 
 // Backend is the member behind the services. Errors are of *replica.Error.
 type Backend interface {
-	// State is the agreed state as this member knows it.
+	// State is the agreed state as this member knows it, nil before it joined.
 	State() *cluster.State
 	// ContextKey seals and opens contexts.
 	ContextKey() causal.ContextKey
@@ -37,6 +37,15 @@ type Backend interface {
 	Commit(ctx context.Context, epoch ring.Epoch) (bool, error)
 	// Apply has a command agreed on.
 	Apply(ctx context.Context, c cluster.Command) error
+}
+
+// stateOf returns the agreed state, or why there is none. A member takes
+// connections before it has joined.
+func stateOf(b Backend) (*cluster.State, error) {
+	if state := b.State(); state != nil {
+		return state, nil
+	}
+	return nil, replica.Errorf(replica.KindUnavailable, "the member belongs to no cluster yet: it is joining")
 }
 
 // Copy is what one owner has of a key. Err says why nothing is known.

@@ -49,7 +49,11 @@ func (s *KV) BatchPut(ctx context.Context, r *ringdv1.BatchPutRequest) (*ringdv1
 }
 
 func (s *KV) checkBatch(n int, m proto.Message) error {
-	limits := s.backend.State().Settings
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return err
+	}
+	limits := state.Settings
 	if n > limits.BatchMax {
 		return replica.Invalid("requests", "the batch has %d requests, above the limit of %d", n, limits.BatchMax)
 	}

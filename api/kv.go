@@ -36,7 +36,10 @@ func (s *KV) Delete(ctx context.Context, r *ringdv1.DeleteRequest) (*ringdv1.Del
 }
 
 func (s *KV) get(ctx context.Context, r *ringdv1.GetRequest) (*ringdv1.GetResponse, error) {
-	state := s.backend.State()
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return nil, err
+	}
 	key, err := keyFrom(r.Key, state.Settings)
 	if err != nil {
 		return nil, err
@@ -62,7 +65,11 @@ func (s *KV) get(ctx context.Context, r *ringdv1.GetRequest) (*ringdv1.GetRespon
 }
 
 func (s *KV) put(ctx context.Context, r *ringdv1.PutRequest) (*ringdv1.PutResponse, error) {
-	limits := s.backend.State().Settings
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return nil, err
+	}
+	limits := state.Settings
 	key, err := keyFrom(r.Key, limits)
 	if err != nil {
 		return nil, err
@@ -100,7 +107,11 @@ func (s *KV) put(ctx context.Context, r *ringdv1.PutRequest) (*ringdv1.PutRespon
 }
 
 func (s *KV) delete(ctx context.Context, r *ringdv1.DeleteRequest) (*ringdv1.DeleteResponse, error) {
-	key, err := keyFrom(r.Key, s.backend.State().Settings)
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyFrom(r.Key, state.Settings)
 	if err != nil {
 		return nil, err
 	}

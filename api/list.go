@@ -26,7 +26,10 @@ func (s *KV) ListBuckets(r *ringdv1.ListBucketsRequest, stream ringdv1.KV_ListBu
 }
 
 func (s *KV) listKeys(r *ringdv1.ListKeysRequest, stream ringdv1.KV_ListKeysServer) error {
-	state := s.backend.State()
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return err
+	}
 	bucket, err := bucketFrom(r.BucketType, r.Bucket, state.Settings)
 	if err != nil {
 		return err
@@ -65,25 +68,28 @@ func (s *KV) listKeys(r *ringdv1.ListKeysRequest, stream ringdv1.KV_ListKeysServ
 }
 
 func (s *KV) listBuckets(r *ringdv1.ListBucketsRequest, stream ringdv1.KV_ListBucketsServer) error {
-	state := s.backend.State()
-	if r.BucketType == "" {
-		r.BucketType = replica.DefaultBucketType
+	state, err := stateOf(s.backend)
+	if err != nil {
+		return err
+	}
+	typeName, err := typeFrom(r.BucketType)
+	if err != nil {
+		return err
 	}
 	var o replica.Options
-	err := countFields(countField{"r", r.R, &o.R})
-	if err != nil {
+	if err := countFields(countField{"r", r.R, &o.R}); err != nil {
 		return err
 	}
 	if o.Timeout, err = timeoutFrom(r.Timeout); err != nil {
 		return err
 	}
-	at := cursor{of: replica.Key{Type: r.BucketType}}
+	at := cursor{of: replica.Key{Type: typeName}}
 	if err := at.parse(r.Cursor, state.Ring.Partitions()); err != nil {
 		return err
 	}
 	for {
 		page, err := s.bucketPage(stream.Context(), state.Ring.Partitions(), replica.List{
-			Type: r.BucketType, Buckets: true, After: at.after, Started: at.started, Limit: listPage,
+			Type: typeName, Buckets: true, After: at.after, Started: at.started, Limit: listPage,
 		}, o)
 		if err != nil {
 			return err

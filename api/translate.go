@@ -33,11 +33,9 @@ func keyFrom(k *ringdv1.Key, limits cluster.Settings) (replica.Key, error) {
 }
 
 func bucketFrom(typeName string, bucket []byte, limits cluster.Settings) (replica.Key, error) {
-	if typeName == "" {
-		typeName = replica.DefaultBucketType
-	}
-	if len(typeName) > replica.MaxTypeNameBytes {
-		return replica.Key{}, replica.Invalid("bucket_type", "has %d bytes, above the limit of %d", len(typeName), replica.MaxTypeNameBytes)
+	typeName, err := typeFrom(typeName)
+	if err != nil {
+		return replica.Key{}, err
 	}
 	if len(bucket) == 0 {
 		return replica.Key{}, replica.Invalid("bucket", "is empty: use 1 to %d bytes", limits.KeyBytesMax)
@@ -46,6 +44,16 @@ func bucketFrom(typeName string, bucket []byte, limits cluster.Settings) (replic
 		return replica.Key{}, replica.Invalid("bucket", "has %d bytes, above the limit of %d", len(bucket), limits.KeyBytesMax)
 	}
 	return replica.Key{Type: typeName, Bucket: string(bucket)}, nil
+}
+
+func typeFrom(name string) (string, error) {
+	if name == "" {
+		return replica.DefaultBucketType, nil
+	}
+	if len(name) > replica.MaxTypeNameBytes {
+		return "", replica.Invalid("bucket_type", "has %d bytes, above the limit of %d", len(name), replica.MaxTypeNameBytes)
+	}
+	return name, nil
 }
 
 func countFrom(field string, c *ringdv1.Count) (replica.Count, error) {
