@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,8 +21,15 @@ func (s *KV) BatchGet(ctx context.Context, r *ringdv1.BatchGetRequest) (*ringdv1
 		return nil, statusOf(err)
 	}
 	out := &ringdv1.BatchGetResponse{Results: make([]*ringdv1.BatchGetResponse_Result, len(r.Requests))}
+	most := int64(s.backend.State().Settings.BatchBytesMax)
+	var bytes atomic.Int64 // of what was read so far
 	each(len(r.Requests), func(i int) {
-		got, err := s.get(ctx, r.Requests[i])
+		var got *ringdv1.GetResponse
+		err := error(errBatchFull)
+		if bytes.Load() < most {
+			got, err = s.get(ctx, r.Requests[i])
+			bytes.Add(int64(proto.Size(got)))
+		}
 		result := &ringdv1.BatchGetResponse_Result{Response: got}
 		if err != nil {
 			result.Error = detail(err)
@@ -30,6 +38,9 @@ func (s *KV) BatchGet(ctx context.Context, r *ringdv1.BatchGetRequest) (*ringdv1
 	})
 	return out, nil
 }
+
+// errBatchFull stands for what a batch has no room to answer.
+var errBatchFull = replica.Errorf(replica.KindOverloaded, "the batch's answers before this one have as many bytes as a batch may have: ask for it again")
 
 // BatchPut implements ringdv1.KVServer.
 func (s *KV) BatchPut(ctx context.Context, r *ringdv1.BatchPutRequest) (*ringdv1.BatchPutResponse, error) {

@@ -245,8 +245,8 @@ func TestHTTP(t *testing.T) {
 	mustHold(t, kv, "k", "v")
 	mustGet(t, m, "/healthz", http.StatusOK, "ok")
 	mustGet(t, m, "/metrics", http.StatusOK,
-		`ringd_request_seconds_count{code="OK",method="/ringd.v1.KV/Put"} 1`,
-		`ringd_request_seconds_count{code="Unavailable",method="/ringd.v1.KV/Get"} 1`)
+		`ringd_request_seconds_count{op="put",outcome="ok"} 1`,
+		`ringd_request_seconds_count{op="get",outcome="unavailable"} 1`)
 	mustGet(t, m, "/debug/pprof/", http.StatusOK, "goroutine")
 	mustGet(t, m, "/debug/pprof/goroutine?debug=1", http.StatusOK, "goroutine profile")
 	mustGet(t, m, "/none", http.StatusNotFound)

@@ -31,7 +31,10 @@ func (m *Member) Get(ctx context.Context, g replica.Get) (quorum.Result, error) 
 		return quorum.Result{}, err
 	}
 	defer leave()
-	return c.Get(ctx, g)
+	began := time.Now()
+	r, err := c.Get(ctx, g)
+	m.stats.observe("get", began, err)
+	return r, err
 }
 
 // Write implements api.Backend.
@@ -41,7 +44,13 @@ func (m *Member) Write(ctx context.Context, w replica.Write) (quorum.Result, err
 		return quorum.Result{}, err
 	}
 	defer leave()
-	return c.Write(ctx, w, false)
+	began, op := time.Now(), "put"
+	if w.Delete {
+		op = "delete"
+	}
+	r, err := c.Write(ctx, w, false)
+	m.stats.observe(op, began, err)
+	return r, err
 }
 
 // List implements api.Backend.
@@ -51,7 +60,10 @@ func (m *Member) List(ctx context.Context, p ring.PartitionID, ask replica.List,
 		return quorum.List{}, err
 	}
 	defer leave()
-	return c.List(ctx, p, ask, o)
+	began := time.Now()
+	r, err := c.List(ctx, p, ask, o)
+	m.stats.observe("list", began, err)
+	return r, err
 }
 
 // Inspect implements api.Backend.

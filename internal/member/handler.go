@@ -4,9 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"google.golang.org/grpc"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/cluster"
@@ -104,17 +101,4 @@ func (h *handler) contextKey(s *cluster.State) causal.ContextKey {
 		h.key.of, h.key.key = s.ClusterID, causal.NewContextKey(s.Secret)
 	}
 	return h.key.key
-}
-
-// intercept counts and times unary calls.
-func (m *Member) intercept(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	began := time.Now()
-	out, err := next(ctx, r)
-	m.stats.observe(info.FullMethod, began, err)
-	return out, err
-}
-
-// interceptStream ends streams of clients when the member closes.
-func (m *Member) interceptStream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	return next(srv, s)
 }

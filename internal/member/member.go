@@ -168,7 +168,7 @@ func (m *Member) connect() error {
 	}
 	m.handler = &handler{m: m, forwards: make(chan struct{}, forwardsMax)}
 	m.peers.Handle(m.handler)
-	m.grpc = grpc.NewServer(append(pc.ServerOptions(), grpc.ChainUnaryInterceptor(m.intercept), grpc.ChainStreamInterceptor(m.interceptStream))...)
+	m.grpc = grpc.NewServer(pc.ServerOptions()...)
 	m.peers.Register(m.grpc)
 	m.health = health.NewServer()
 	m.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)

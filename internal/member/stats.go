@@ -5,15 +5,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+
+	"github.com/ringd/ringd/replica"
 )
 
 // stats are what a member counts about the requests it coordinates.
 type stats struct {
 	registry *prometheus.Registry
 
-	requests  *prometheus.HistogramVec // seconds, by method and code
+	requests  *prometheus.HistogramVec // seconds, by operation and outcome
 	hedges    prometheus.Counter
 	repairs   prometheus.Counter
 	refused   prometheus.Counter
@@ -33,10 +33,10 @@ func newStats() *stats {
 		registry: registry,
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "ringd", Name: "request_seconds",
-			Help: "Time that clients' requests took, by method and outcome.",
+			Help: "Time that clients' requests took, by operation and outcome.",
 			// From a cached read on the same host to the default timeout.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-		}, []string{"method", "code"}),
+		}, []string{"op", "outcome"}),
 		hedges:    counter("hedged_reads_total", "Reads that asked one owner more because another was slow."),
 		repairs:   counter("read_repairs_total", "Owners that were sent what a read found them to lack."),
 		refused:   counter("mailbox_refusals_total", "Messages refused because a mailbox was full."),
@@ -48,10 +48,11 @@ func newStats() *stats {
 	return s
 }
 
-func (s *stats) observe(method string, began time.Time, err error) {
-	code := codes.OK
+// observe counts a client's request, however it came in.
+func (s *stats) observe(op string, began time.Time, err error) {
+	outcome := "ok"
 	if err != nil {
-		code = status.Code(err)
+		outcome = replica.KindOf(err).String()
 	}
-	s.requests.WithLabelValues(method, code.String()).Observe(time.Since(began).Seconds())
+	s.requests.WithLabelValues(op, outcome).Observe(time.Since(began).Seconds())
 }
