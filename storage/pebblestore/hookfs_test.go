@@ -21,8 +21,14 @@ func (h *hookFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) 
 	return h.wrap(h.FS.Create(name, c))
 }
 
+// ReuseForWrite does in two steps what vfs.MemFS does in one: there, the rename
+// takes a read lock that is held already, and hangs if a CrashClone waits for it
+// in between.
 func (h *hookFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return h.wrap(h.FS.ReuseForWrite(oldname, newname, c))
+	if err := h.Rename(oldname, newname); err != nil {
+		return nil, err
+	}
+	return h.wrap(h.FS.OpenReadWrite(newname, c))
 }
 
 func (h *hookFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
