@@ -26,17 +26,17 @@ func NewForward(v View, w replica.Write) *Forward {
 }
 
 // Step implements Op.
-func (f *Forward) Step(now time.Time, e Event) Effects {
+func (f *Forward) Step(now time.Time, e replica.Event) Effects {
 	var fx Effects
 	switch e := e.(type) {
-	case Answer:
+	case replica.Answer:
 		f.answer(e, &fx)
-	case Lost:
+	case replica.Lost:
 		if i := f.fan.bySeq(e.Seq); i >= 0 {
 			f.fan.order[i].state = failed
 			f.maybe = f.maybe || e.Sent
 		}
-	case Tick:
+	case replica.Tick:
 		if !f.view.Deadline.IsZero() && !now.Before(f.view.Deadline) {
 			f.finish(&fx, Result{Err: unknown(1, 0, f.maybe || f.fan.count(outstanding) > 0)})
 		}
@@ -54,7 +54,7 @@ func (f *Forward) Step(now time.Time, e Event) Effects {
 		f.seq++
 		a := &f.fan.order[i]
 		a.state, a.since, a.seq = outstanding, now, f.seq
-		fx.Sends = append(fx.Sends, Send{Seq: f.seq, To: a.id, Message: replica.Forward{Write: f.write}})
+		fx.Sends = append(fx.Sends, replica.Send{Seq: f.seq, To: a.id, Message: replica.Forward{Write: f.write}})
 	}
 	if f.fan.hopeless() {
 		err := f.fan.lastErr
@@ -69,7 +69,7 @@ func (f *Forward) Step(now time.Time, e Event) Effects {
 	return fx
 }
 
-func (f *Forward) answer(e Answer, fx *Effects) {
+func (f *Forward) answer(e replica.Answer, fx *Effects) {
 	i := f.fan.bySeq(e.Seq)
 	if i < 0 {
 		return

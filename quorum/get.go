@@ -54,18 +54,18 @@ func NewGet(v View, key replica.Key) *Get {
 }
 
 // Step implements Op.
-func (g *Get) Step(now time.Time, e Event) Effects {
+func (g *Get) Step(now time.Time, e replica.Event) Effects {
 	var fx Effects
 	switch e := e.(type) {
-	case Begin:
+	case replica.Begin:
 		if g.view.HedgeAfter > 0 {
 			g.hedgeAt = now.Add(g.view.HedgeAfter)
 		}
-	case Answer:
+	case replica.Answer:
 		g.answer(now, e, &fx)
-	case Lost:
+	case replica.Lost:
 		g.lost(e.Seq, nil)
-	case Tick:
+	case replica.Tick:
 		if !g.view.Deadline.IsZero() && !now.Before(g.view.Deadline) {
 			g.finish(&fx, Result{Err: unknown(g.view.Quorums.R, g.fan.count(answered), false)})
 			fx.Finished = true
@@ -106,7 +106,7 @@ func (g *Get) advance(now time.Time, fx *Effects) {
 	}
 }
 
-func (g *Get) hedge(now time.Time, e Tick, fx *Effects) {
+func (g *Get) hedge(now time.Time, e replica.Tick, fx *Effects) {
 	if g.hedgeAt.IsZero() || now.Before(g.hedgeAt) {
 		return
 	}
@@ -138,7 +138,7 @@ func (g *Get) ask(now time.Time, i int, full bool, fx *Effects) {
 	a.state, a.since, a.replaced = outstanding, now, false
 	a.seq = g.nextSeq()
 	g.replies[i].full = full
-	fx.Sends = append(fx.Sends, Send{Seq: a.seq, To: a.id, Message: replica.Read{Key: g.key, Full: full}})
+	fx.Sends = append(fx.Sends, replica.Send{Seq: a.seq, To: a.id, Message: replica.Read{Key: g.key, Full: full}})
 }
 
 func (g *Get) nextSeq() uint32 {
@@ -146,7 +146,7 @@ func (g *Get) nextSeq() uint32 {
 	return g.seq
 }
 
-func (g *Get) answer(now time.Time, e Answer, fx *Effects) {
+func (g *Get) answer(now time.Time, e replica.Answer, fx *Effects) {
 	if i := g.fan.bySeq(e.Seq); i >= 0 {
 		switch m := e.Message.(type) {
 		case replica.ReadAnswer:

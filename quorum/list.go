@@ -34,10 +34,10 @@ func NewListPage(v View, ask replica.List) *ListPage {
 }
 
 // Step implements Op.
-func (l *ListPage) Step(now time.Time, e Event) Effects {
+func (l *ListPage) Step(now time.Time, e replica.Event) Effects {
 	var fx Effects
 	switch e := e.(type) {
-	case Answer:
+	case replica.Answer:
 		if i := l.fan.bySeq(e.Seq); i >= 0 {
 			switch m := e.Message.(type) {
 			case replica.ListAnswer:
@@ -48,11 +48,11 @@ func (l *ListPage) Step(now time.Time, e Event) Effects {
 				l.fan.order[i].state = failed
 			}
 		}
-	case Lost:
+	case replica.Lost:
 		if i := l.fan.bySeq(e.Seq); i >= 0 {
 			l.fan.order[i].state = failed
 		}
-	case Tick:
+	case replica.Tick:
 		if !l.view.Deadline.IsZero() && !now.Before(l.view.Deadline) {
 			l.finish(&fx, Result{Err: unknown(l.fan.need, l.fan.count(answered), false)})
 		}
@@ -70,7 +70,7 @@ func (l *ListPage) Step(now time.Time, e Event) Effects {
 		l.seq++
 		a := &l.fan.order[i]
 		a.state, a.since, a.seq = outstanding, now, l.seq
-		fx.Sends = append(fx.Sends, Send{Seq: l.seq, To: a.id, Message: l.ask})
+		fx.Sends = append(fx.Sends, replica.Send{Seq: l.seq, To: a.id, Message: l.ask})
 	}
 	switch {
 	case l.fan.count(answered) >= l.fan.need:

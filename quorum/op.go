@@ -10,49 +10,8 @@ import (
 
 // Op is one request in flight.
 type Op interface {
-	// Step takes one event. The first is Begin.
-	Step(now time.Time, e Event) Effects
-}
-
-// Event is one of Begin, Answer, Lost and Tick.
-type Event interface{ event() }
-
-// Begin starts the op.
-type Begin struct{}
-
-// Answer is what an owner said to a Send with the same Seq.
-type Answer struct {
-	Seq     uint32
-	Message replica.Message
-}
-
-// Lost says that no answer will come to a Send: it could not be sent, or the
-// connection broke.
-type Lost struct {
-	Seq uint32
-	// Sent is false if the message surely did not reach its owner.
-	Sent bool
-}
-
-// Tick is due at the time that the op asked for. A later or an extra one does
-// no harm.
-type Tick struct {
-	// MayHedge allows one more read than needed.
-	MayHedge bool
-}
-
-func (Begin) event()  {}
-func (Answer) event() {}
-func (Lost) event()   {}
-func (Tick) event()   {}
-
-// Send asks for a message to be sent to an owner, which may be this member
-// itself. Every Send is answered by one Answer or one Lost, a
-// replica.Coordinate by one more Answer after replica.Prepared.
-type Send struct {
-	Seq     uint32
-	To      ring.MemberID
-	Message replica.Message
+	// Step takes one event. The first is replica.Begin.
+	Step(now time.Time, e replica.Event) Effects
 }
 
 // Result is what the client gets. Err is nil if the rest counts.
@@ -65,7 +24,7 @@ type Result struct {
 
 // Effects is what the caller of Step has to do.
 type Effects struct {
-	Sends []Send
+	Sends []replica.Send
 	// Tick is when to call with a Tick; zero is never. It replaces what earlier
 	// effects asked for.
 	Tick time.Time

@@ -70,9 +70,9 @@ func NewPut(v View, w replica.Write) *Put {
 }
 
 // Step implements Op.
-func (p *Put) Step(now time.Time, e Event) Effects {
+func (p *Put) Step(now time.Time, e replica.Event) Effects {
 	var fx Effects
-	if _, ok := e.(Tick); ok && !p.view.Deadline.IsZero() && !now.Before(p.view.Deadline) {
+	if _, ok := e.(replica.Tick); ok && !p.view.Deadline.IsZero() && !now.Before(p.view.Deadline) {
 		begun := p.stage != looking
 		p.finish(&fx, Result{Err: unknown(p.view.Quorums.W, p.acked(ackMemory), begun)})
 		fx.Finished = true
@@ -83,12 +83,12 @@ func (p *Put) Step(now time.Time, e Event) Effects {
 		return fx
 	}
 	switch e := e.(type) {
-	case Answer:
+	case replica.Answer:
 		if p.look != nil && e.Seq < p.seqBase {
 			break // a late answer to the read beforehand
 		}
 		p.answer(e, &fx)
-	case Lost:
+	case replica.Lost:
 		if e.Seq >= p.seqBase {
 			p.fail(int(e.Seq-p.seqBase), nil, &fx)
 		}
@@ -98,7 +98,7 @@ func (p *Put) Step(now time.Time, e Event) Effects {
 }
 
 // stepLook runs the read beforehand and judges what it found.
-func (p *Put) stepLook(now time.Time, e Event, fx *Effects) {
+func (p *Put) stepLook(now time.Time, e replica.Event, fx *Effects) {
 	if p.look == nil {
 		p.begin(fx)
 		return
@@ -175,7 +175,7 @@ func (p *Put) begin(fx *Effects) {
 	p.stage = coordinating
 	i := p.self()
 	p.acks[i] = ackPending
-	fx.Sends = append(fx.Sends, Send{Seq: p.seqBase + uint32(i), To: p.view.Self, Message: p.coordinate})
+	fx.Sends = append(fx.Sends, replica.Send{Seq: p.seqBase + uint32(i), To: p.view.Self, Message: p.coordinate})
 	fx.Tick = p.view.Deadline
 }
 
@@ -188,7 +188,7 @@ func (p *Put) self() int {
 	panic("quorum: NewPut at a member that is no owner")
 }
 
-func (p *Put) answer(e Answer, fx *Effects) {
+func (p *Put) answer(e replica.Answer, fx *Effects) {
 	i := int(e.Seq) - int(p.seqBase)
 	if i < 0 || i >= len(p.acks) || p.acks[i] != ackPending {
 		return
@@ -219,7 +219,7 @@ func (p *Put) replicate(object []byte, fx *Effects) {
 			continue
 		}
 		p.acks[i] = ackPending
-		fx.Sends = append(fx.Sends, Send{
+		fx.Sends = append(fx.Sends, replica.Send{
 			Seq: p.seqBase + uint32(i), To: c.ID,
 			Message: replica.Store{Key: p.write.Key, Object: object},
 		})

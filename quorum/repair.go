@@ -42,12 +42,12 @@ func (g *Get) sendRepair(i int, fx *Effects) {
 	g.repair.seqs = append(g.repair.seqs, seq)
 	g.repair.pending++
 	fx.Repairs++
-	fx.Sends = append(fx.Sends, Send{Seq: seq, To: to, Message: replica.Store{
+	fx.Sends = append(fx.Sends, replica.Send{Seq: seq, To: to, Message: replica.Store{
 		Key: g.key, Object: causal.AppendObject(nil, g.merged),
 	}})
 }
 
-func (g *Get) repaired(e Answer, fx *Effects) {
+func (g *Get) repaired(e replica.Answer, fx *Effects) {
 	for i, seq := range g.repair.seqs {
 		if seq != e.Seq || seq == 0 {
 			continue

@@ -52,14 +52,14 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	case "answer":
 		return s.answer(t, d)
 	case "lost":
-		return s.step(quorum.Lost{Seq: seqOf(t, d.CmdArgs[0].Key), Sent: d.HasArg("sent")})
+		return s.step(replica.Lost{Seq: seqOf(t, d.CmdArgs[0].Key), Sent: d.HasArg("sent")})
 	case "tick":
 		ms, err := strconv.Atoi(d.CmdArgs[0].Key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.now = start.Add(time.Duration(ms) * time.Millisecond)
-		return s.step(quorum.Tick{MayHedge: d.HasArg("hedge")})
+		return s.step(replica.Tick{MayHedge: d.HasArg("hedge")})
 	}
 	t.Fatalf("%s: no such command", d.Pos)
 	return ""
@@ -170,7 +170,7 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 	default:
 		s.op = quorum.NewPut(v, w)
 	}
-	return s.step(quorum.Begin{})
+	return s.step(replica.Begin{})
 }
 
 func (s *scenario) answer(t *testing.T, d *datadriven.TestData) string {
@@ -210,7 +210,7 @@ func (s *scenario) answer(t *testing.T, d *datadriven.TestData) string {
 	default:
 		t.Fatalf("%s: no such answer: %s", d.Pos, kind)
 	}
-	return s.step(quorum.Answer{Seq: seq, Message: m})
+	return s.step(replica.Answer{Seq: seq, Message: m})
 }
 
 // listAnswer reads entries like k1=OBJECT, and "done".
@@ -252,7 +252,7 @@ func seqOf(t *testing.T, s string) uint32 {
 	return uint32(n)
 }
 
-func (s *scenario) step(e quorum.Event) string {
+func (s *scenario) step(e replica.Event) string {
 	fx := s.op.Step(s.now, e)
 	var b strings.Builder
 	for _, send := range fx.Sends {

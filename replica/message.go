@@ -25,6 +25,9 @@ type Envelope struct {
 	// Deadline is by the clock of whoever holds the envelope: the wire carries
 	// the time that remains. The zero time is none.
 	Deadline time.Time
+	// Fallback: the receiver is asked as a fallback, for its hints, and not as an
+	// owner.
+	Fallback bool
 	Message  Message
 }
 
@@ -38,18 +41,24 @@ type Read struct {
 	Full bool
 }
 
-// ReadAnswer is what a vnode has durably stored of a key. A key never written
-// has no context.
+// ReadAnswer is what a vnode has durably stored of a key, or a fallback of its
+// hints. A key never written has no context.
 type ReadAnswer struct {
 	Object  []byte // causal encoding, values inline; nil unless Full was asked and Context is not empty
 	Context causal.Vector
 	Digest  uint64 // causal.Object.Digest
+	// Seen of the vnode, taken in one step with the record: the record, or its
+	// absence, counts as if Context included it. A fallback has none.
+	Seen causal.Vector
 }
 
-// Store asks a vnode to merge an object, encoded with its values inline.
+// Store asks a vnode to merge an object, encoded with its values inline; a
+// fallback, to keep it as a hint.
 type Store struct {
 	Key    Key
 	Object []byte
+	// Slot that a hint is for, from 0.
+	Slot int
 }
 
 // StoreAnswer says that what was stored is covered. Durable: by a sync.
@@ -71,6 +80,9 @@ type Coordinate struct {
 	// SiblingsMax and ObjectBytesMax (of all values together) bind this write;
 	// zero is no limit.
 	SiblingsMax, ObjectBytesMax int
+	// Slots is the bucket type's n: a fallback that coordinates keeps a hint for
+	// each.
+	Slots int
 }
 
 // Prepared carries the object after the write, encoded with values inline, for
@@ -91,6 +103,8 @@ type Write struct {
 	ContentType string
 	Meta        []causal.Meta
 	Request     causal.RequestID
+	// Expiry of the value in Unix milliseconds; 0 is never.
+	Expiry int64
 	// IfAbsent refuses the write if the key has a value, IfMatch if the key has
 	// siblings that Context does not cover, or none that it does.
 	IfAbsent, IfMatch bool

@@ -10,10 +10,12 @@ import (
 // partition, so that each is dropped by one range.
 const (
 	spaceData      = 'd' // partition, bucket type, bucket, key -> object
+	spaceExpiry    = 'e' // partition, Unix milliseconds, key -> nothing
+	spaceGraves    = 'g' // partition, key -> nothing: a record without values
 	spaceHints     = 'h' // partition, slot, key -> object
 	spaceMeta      = 'm' // name -> what is the member's as a whole
 	spacePartition = 'p' // partition, name -> what is a vnode's as a whole
-	spaceTree      = 't' // partition, leaf, key hash -> version hash
+	spaceTree      = 't' // partition, class, leaf, key -> version hash
 	spaceValues    = 'v' // as data, then dot -> a value kept apart from its object
 )
 
@@ -81,7 +83,10 @@ func appendObjectKey(dst []byte, space byte, partition uint32, bucketType, bucke
 		// Room for a dot, too.
 		dst = make([]byte, 0, 5+len(bucketType)+len(bucket)+len(key)+6+16)
 	}
-	dst = appendHead(dst, space, partition)
+	return appendParts(appendHead(dst, space, partition), bucketType, bucket, key)
+}
+
+func appendParts(dst, bucketType, bucket, key []byte) []byte {
 	dst = appendPart(dst, bucketType)
 	dst = appendPart(dst, bucket)
 	return appendPart(dst, key)
@@ -95,23 +100,16 @@ type DataKey struct {
 
 // ParseDataKey reads what AppendDataKey made; else the error is ErrKey. The parts
 // may share src.
-func ParseDataKey(src []byte) (DataKey, error) {
-	k, rest, err := parseObjectKey(src, spaceData)
-	if err == nil && len(rest) > 0 {
-		err = ErrKey
-	}
-	if err != nil {
-		return DataKey{}, err
-	}
-	return k, nil
-}
+func ParseDataKey(src []byte) (DataKey, error) { return parseWhole(src, spaceData, 0) }
 
-func parseObjectKey(src []byte, space byte) (k DataKey, rest []byte, err error) {
-	if len(src) < 5 || src[0] != space {
+// parseIndexKey reads the key of an object that stands behind width bytes of
+// something else.
+func parseIndexKey(src []byte, space byte, width int) (k DataKey, rest []byte, err error) {
+	if len(src) < 5+width || src[0] != space {
 		return k, nil, ErrKey
 	}
 	k.Partition = binary.BigEndian.Uint32(src[1:])
-	rest = src[5:]
+	rest = src[5+width:]
 	for _, part := range []*[]byte{&k.BucketType, &k.Bucket, &k.Key} {
 		if *part, rest, err = cutPart(rest); err != nil {
 			return k, nil, err
@@ -129,7 +127,7 @@ type ValueKey struct {
 // ParseValueKey reads what AppendValueKey made; else the error is ErrKey. The
 // parts may share src.
 func ParseValueKey(src []byte) (ValueKey, error) {
-	k, rest, err := parseObjectKey(src, spaceValues)
+	k, rest, err := parseIndexKey(src, spaceValues, 0)
 	if err == nil && len(rest) != 16 {
 		err = ErrKey
 	}

@@ -1,6 +1,9 @@
 package storage
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // DataRange holds the objects of a partition.
 func DataRange(partition uint32) (lower, upper []byte) {
@@ -21,6 +24,32 @@ func BucketRange(partition uint32, bucketType, bucket []byte) (lower, upper []by
 	return lower, prefixEnd(lower)
 }
 
+// HintRange holds the hints that a partition keeps for a slot.
+func HintRange(partition uint32, slot uint8) (lower, upper []byte) {
+	lower = append(appendHead(nil, spaceHints, partition), slot)
+	return lower, prefixEnd(lower)
+}
+
+// TreeRange holds the entries of a class's hash tree in the leaves from from up
+// to, not including, to.
+func TreeRange(partition uint32, class uint8, from, to uint32) (lower, upper []byte) {
+	head := append(appendHead(nil, spaceTree, partition), class)
+	lower = binary.BigEndian.AppendUint32(bytes.Clone(head), from)
+	return lower, binary.BigEndian.AppendUint32(head, to)
+}
+
+// GraveRange holds the notes of records without a value.
+func GraveRange(partition uint32) (lower, upper []byte) {
+	lower = appendHead(nil, spaceGraves, partition)
+	return lower, prefixEnd(lower)
+}
+
+// ExpiryRange holds the notes of what expires up to, not including, millis.
+func ExpiryRange(partition uint32, millis int64) (lower, upper []byte) {
+	lower = appendHead(nil, spaceExpiry, partition)
+	return lower, binary.BigEndian.AppendUint64(bytes.Clone(lower), uint64(millis))
+}
+
 // Range is [Lower, Upper).
 type Range struct{ Lower, Upper []byte }
 
@@ -29,7 +58,7 @@ type Range struct{ Lower, Upper []byte }
 // it again after the DeleteRange, in the same batch.
 func PartitionRanges(partition uint32) []Range {
 	var out []Range
-	for _, space := range []byte{spaceData, spaceHints, spacePartition, spaceTree, spaceValues} {
+	for _, space := range []byte{spaceData, spaceExpiry, spaceGraves, spaceHints, spacePartition, spaceTree, spaceValues} {
 		lower := appendHead(nil, space, partition)
 		out = append(out, Range{lower, prefixEnd(lower)})
 	}

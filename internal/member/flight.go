@@ -36,11 +36,11 @@ type flight struct {
 func (c *coordinator) launch(op quorum.Op, p ring.PartitionID, epoch ring.Epoch, deadline time.Time) *flight {
 	f := &flight{c: c, partition: p, epoch: epoch, deadline: deadline, began: time.Now(), result: make(chan quorum.Result, 1)}
 	f.mu.op = op
-	f.step(quorum.Begin{})
+	f.step(replica.Begin{})
 	return f
 }
 
-func (f *flight) step(e quorum.Event) {
+func (f *flight) step(e replica.Event) {
 	f.mu.Lock()
 	if f.mu.finished {
 		f.mu.Unlock()
@@ -86,19 +86,19 @@ func (f *flight) tick() {
 	f.mu.Lock()
 	f.mu.tick = time.Time{}
 	f.mu.Unlock()
-	f.step(quorum.Tick{MayHedge: f.c.hedges.has()})
+	f.step(replica.Tick{MayHedge: f.c.hedges.has()})
 }
 
 // send delivers one message; its outcome comes back as an event, from another
 // goroutine or from here.
-func (f *flight) send(s quorum.Send) {
+func (f *flight) send(s replica.Send) {
 	env := replica.Envelope{
 		From: f.c.self, To: s.To, Epoch: f.epoch, Partition: f.partition,
 		Deadline: f.deadline, Message: s.Message,
 	}
 	if s.To == f.c.self {
 		f.c.local(env, func(answer replica.Envelope) {
-			f.step(quorum.Answer{Seq: s.Seq, Message: answer.Message})
+			f.step(replica.Answer{Seq: s.Seq, Message: answer.Message})
 		})
 		return
 	}
@@ -108,13 +108,13 @@ func (f *flight) send(s quorum.Send) {
 		now := time.Now()
 		f.c.latency.observe(now, s.To, now.Sub(sent), isRead, err == nil)
 		if err != nil {
-			f.step(quorum.Lost{Seq: s.Seq, Sent: peer.MayHaveArrived(err)})
+			f.step(replica.Lost{Seq: s.Seq, Sent: peer.MayHaveArrived(err)})
 			return
 		}
 		if failure, ok := answer.Message.(replica.Failure); ok {
 			f.c.learn(s.To, answer.Epoch, failure)
 		}
-		f.step(quorum.Answer{Seq: s.Seq, Message: answer.Message})
+		f.step(replica.Answer{Seq: s.Seq, Message: answer.Message})
 	})
 }
 

@@ -181,10 +181,10 @@ type flight struct {
 
 func (m *member) launch(op quorum.Op, p ring.PartitionID, deadline time.Time, done func(quorum.Result)) {
 	f := &flight{m: m, life: m.life, op: op, p: p, deadline: deadline, done: done}
-	f.step(quorum.Begin{})
+	f.step(replica.Begin{})
 }
 
-func (f *flight) step(e quorum.Event) {
+func (f *flight) step(e replica.Event) {
 	if f.finished || !f.m.alive(f.life) {
 		return
 	}
@@ -201,7 +201,7 @@ func (f *flight) step(e quorum.Event) {
 		due := f.tick
 		f.m.later(max(0, fx.Tick.Sub(f.m.w.now)), func() {
 			if due == f.tick {
-				f.step(quorum.Tick{MayHedge: true})
+				f.step(replica.Tick{MayHedge: true})
 			}
 		})
 	}
@@ -215,7 +215,7 @@ func (f *flight) step(e quorum.Event) {
 
 // send carries a message and its answers over the network. A message that is
 // lost is not answered; one to a process that is gone is Lost, in time.
-func (f *flight) send(s quorum.Send) {
+func (f *flight) send(s replica.Send) {
 	w, from, to := f.m.w, f.m, f.m.w.byID[s.To]
 	env := replica.Envelope{
 		ID: uint64(s.Seq), From: from.id, To: s.To, Epoch: w.ring.Epoch(), Partition: f.p,
@@ -225,19 +225,19 @@ func (f *flight) send(s quorum.Send) {
 	if to == from {
 		from.receive(env, func(m replica.Message) {
 			w.check.message(w, m)
-			f.step(quorum.Answer{Seq: s.Seq, Message: m})
+			f.step(replica.Answer{Seq: s.Seq, Message: m})
 		})
 		return
 	}
 	if !to.up {
-		from.later(w.upTo(time.Millisecond), func() { f.step(quorum.Lost{Seq: s.Seq}) })
+		from.later(w.upTo(time.Millisecond), func() { f.step(replica.Lost{Seq: s.Seq}) })
 		return
 	}
 	life := to.life
 	answered := false
 	w.carry(from, func() {
 		if !to.alive(life) {
-			from.later(w.upTo(time.Millisecond), func() { f.step(quorum.Lost{Seq: s.Seq, Sent: true}) })
+			from.later(w.upTo(time.Millisecond), func() { f.step(replica.Lost{Seq: s.Seq, Sent: true}) })
 			return
 		}
 		to.unpaused(life, func() {
@@ -248,7 +248,7 @@ func (f *flight) send(s quorum.Send) {
 						return
 					}
 					answered = true
-					from.unpaused(f.life, func() { f.step(quorum.Answer{Seq: s.Seq, Message: m}) })
+					from.unpaused(f.life, func() { f.step(replica.Answer{Seq: s.Seq, Message: m}) })
 				})
 			})
 		})
