@@ -12,8 +12,11 @@ import (
 // Capture begins a session between two vnodes: the vnode answers with what it
 // has durably seen by now and the roots of its trees. It is in at most one
 // session with another member at a time, and refuses more as overloaded, until
-// Release or SessionMax.
-type Capture struct{}
+// Release, or until nothing was heard of it for a while.
+type Capture struct {
+	// Look only: no session begins.
+	Look bool
+}
 
 // CaptureAnswer is what a session begins with.
 type CaptureAnswer struct {
@@ -120,7 +123,8 @@ type Fetch struct{ Keys []Key }
 // for a key without a record.
 type FetchAnswer struct{ Objects [][]byte }
 
-// Transfer asks an owner to merge objects that another vnode has.
+// Transfer asks an owner to merge objects that another vnode has. A client's
+// limits don't bind it.
 type Transfer struct{ Items []Item }
 
 // Item is one object under way, encoded with its values inline.
@@ -250,6 +254,18 @@ type CheckAnswer struct {
 	Done    bool
 }
 
+// Restore replaces a record that is corrupt by what the other owners have of its
+// key, merged and encoded with its values inline; nil if they have nothing. The
+// vnode forgets what it has seen, for it lost some of it.
+type Restore struct {
+	Key    Key
+	Object []byte
+}
+
+// RestoreAnswer says that it is durable. Whole: the record was found good, and
+// stayed.
+type RestoreAnswer struct{ Whole bool }
+
 func (Capture) message()         {}
 func (CaptureAnswer) message()   {}
 func (Sums) message()            {}
@@ -281,3 +297,5 @@ func (ExpiredAnswer) message()   {}
 func (CheckTree) message()       {}
 func (CheckSums) message()       {}
 func (CheckAnswer) message()     {}
+func (Restore) message()        {}
+func (RestoreAnswer) message()  {}

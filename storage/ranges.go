@@ -24,6 +24,12 @@ func BucketRange(partition uint32, bucketType, bucket []byte) (lower, upper []by
 	return lower, prefixEnd(lower)
 }
 
+// ValueRange holds the values that are kept apart from one object.
+func ValueRange(partition uint32, bucketType, bucket, key []byte) (lower, upper []byte) {
+	lower = appendObjectKey(nil, spaceValues, partition, bucketType, bucket, key)
+	return lower, prefixEnd(lower)
+}
+
 // HintRange holds the hints that a partition keeps for a slot.
 func HintRange(partition uint32, slot uint8) (lower, upper []byte) {
 	lower = append(appendHead(nil, spaceHints, partition), slot)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/ring"
@@ -25,6 +26,26 @@ type vnode struct {
 	// were given in this life.
 	inUse bool
 	clock causal.HLC // last timestamp given
+
+	// seen, with the actor's own dots up to counter: the vnode has merged every
+	// dot up to there of the keys that it owns (design section 7).
+	// Invariant: it is written no earlier than the data, and emptied when data is
+	// lost.
+	seen causal.Vector
+	// life is another one in every process, and after data was lost.
+	life uint64
+	// peers have what other owners had durably seen when they were last compared
+	// with this vnode.
+	peers map[ring.MemberID]causal.Vector
+	// incomplete: data was lost, and not all of it has come back from sources.
+	incomplete bool
+	sources    map[ring.MemberID]bool
+
+	session session
+	trees   *trees // nil until somebody asks for a sum
+	hints   *hintTotals
+	// failedUntil is when the disk is tried again after it returned an error.
+	failedUntil time.Time
 }
 
 // vnode returns the state of p, taken up from disk at its first use.
@@ -36,7 +57,10 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
-	v := new(vnode)
+	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector)}
+	if err := t.loadSeen(p, v); err != nil {
+		return nil, err
+	}
 	if err == nil {
 		rec, err := decodeActorRecord(raw)
 		if err != nil {
@@ -46,6 +70,13 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 		v.clock = rec.clock
 		if rec.clean && t.x.config.Proven && rec.startCount+1 == t.x.config.StartCount {
 			v.actor, v.counter = rec.actor, rec.counter
+			err := t.loadTrees(p, v)
+			if err != nil {
+				return nil, err
+			}
+		} else if rec.counter > 0 {
+			// What was given and not lost was merged.
+			v.seen = v.seen.With(causal.Dot{Actor: rec.actor, Counter: rec.counter})
 		}
 	}
 	t.x.vnodes[p] = v
@@ -55,27 +86,50 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 // dropActor ends the life of p's actor: the next dot is another's.
 func (x *Executor) dropActor(p ring.PartitionID) {
 	if v, ok := x.vnodes[p]; ok {
+		v.seen = v.allSeen()
 		v.actor, v.counter, v.inUse = 0, 0, false
 	}
 }
 
-// markInUse writes, with the first dot of a life, that the actor is in use.
+// markInUse takes note that the actor gives a dot, so that the batch says so,
+// and up to which.
 func (t *Tx) markInUse(p ring.PartitionID, v *vnode) {
 	if v.actor == 0 {
 		for v.actor == 0 {
 			v.actor = causal.Actor(t.x.config.Random())
 		}
 		v.counter = 0
+		// The record of the actor before this one is replaced by the batch, and
+		// with it how far its dots go.
+		t.saveSeen(p, v)
 		t.notice(NoticeNewActor, p, "")
 	}
-	if v.inUse {
-		return
-	}
 	v.inUse = true
-	t.Set(actorKey(p), actorRecord{actor: v.actor, clock: v.clock, startCount: t.x.config.StartCount}.append(nil))
+	if t.gave == nil {
+		t.gave = make(map[ring.PartitionID]bool)
+	}
+	if !t.gave[p] {
+		t.openBatch()
+		t.gave[p] = true
+		t.given = append(t.given, p)
+	}
 }
 
-// markClean writes that v stopped cleanly and gave no dot above its counter.
+// markGiven writes how far the actors of the batch's dots have come: what a
+// crash leaves of the batch, it leaves of this.
+func (t *Tx) markGiven() {
+	for _, p := range t.given {
+		v := t.x.vnodes[p]
+		if v.inUse {
+			t.Set(actorKey(p), actorRecord{
+				actor: v.actor, counter: v.counter, clock: v.clock, startCount: t.x.config.StartCount,
+			}.append(nil))
+		}
+	}
+	t.given, t.gave = nil, nil
+}
+
+// markClean, after markGiven, writes that v stopped cleanly and gave no dot above its counter.
 func (t *Tx) markClean(p ring.PartitionID, v *vnode) {
 	t.Set(actorKey(p), actorRecord{
 		clean: true, actor: v.actor, counter: v.counter, clock: v.clock,
@@ -91,7 +145,7 @@ func actorKey(p ring.PartitionID) []byte {
 type actorRecord struct {
 	clean      bool
 	actor      causal.Actor
-	counter    uint64 // if clean
+	counter    uint64 // the last one given, as far as batches up to this one say
 	clock      causal.HLC
 	startCount uint64 // of the life that wrote it
 }

@@ -10,6 +10,9 @@ import (
 type Config struct {
 	Self ring.MemberID
 	Ring *ring.Ring
+	// Types has the n of each bucket type that is known. A request that names
+	// another waits, as one of a newer ring does. Not to be changed.
+	Types map[string]int
 	// The executor serves the partitions p with p mod Of == Index.
 	Index, Of int
 	// StartCount of this start of the member. Proven: it was committed to the
@@ -26,6 +29,8 @@ type Config struct {
 	MaxSkew time.Duration
 	// HeldMax bounds the requests that wait for a newer ring.
 	HeldMax int
+	// HintBytesMax bounds the hints that this executor keeps.
+	HintBytesMax int64
 }
 
 // DefaultConfig returns the defaults.
@@ -39,5 +44,7 @@ func DefaultConfig() Config {
 		MaxSkew: time.Minute,
 		// One ring change's worth of requests in flight.
 		HeldMax: 1024,
+		// A share of what a member keeps by default.
+		HintBytesMax: 1 << 30,
 	}
 }

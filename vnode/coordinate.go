@@ -11,7 +11,14 @@ import (
 // actor makes of a key form a chain, and the actor ends with a commit whose
 // fate is unknown (design section 6).
 func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
+	if tx.request.Envelope.Fallback {
+		kv.coordinateHint(tx, env, m)
+		return
+	}
 	w := m.Write
+	if tx.refuseWrite(w.Delete) {
+		return
+	}
 	r, err := load(tx, env.Partition, w.Key)
 	if err == nil {
 		err = tx.CheckOwnDots(env.Partition, w.Context)
@@ -32,28 +39,40 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 		tx.AnswerCovered(r.key, replica.Committed{})
 		return
 	}
-	if m.Conditional && !m.Expect.Dominates(before.Context) {
-		tx.Fail(replica.Errorf(replica.KindAborted, "the key was written while the condition was checked: read it and try again"))
+	after, ok := kv.write(tx, env.Partition, before, m)
+	if !ok {
 		return
 	}
-	ctx := w.Context
+	encoded = causal.AppendObject(nil, after)
+	if err := r.save(tx, env.Partition, w.Key, after, encoded, kv.InlineBytes); err != nil {
+		tx.FailRead(err)
+		return
+	}
+	tx.AnswerNow(replica.Prepared{Object: encoded})
+	tx.AnswerCovered(r.key, replica.Committed{})
+}
+
+// write gives a write its dot, and returns what the key is after it; or answers
+// why it can't be done.
+func (kv *KV) write(tx *Tx, p ring.PartitionID, before causal.Object, m replica.Coordinate) (causal.Object, bool) {
+	if m.Conditional && !m.Expect.Dominates(before.Context) {
+		tx.Fail(replica.Errorf(replica.KindAborted, "the key was written while the condition was checked: read it and try again"))
+		return causal.Object{}, false
+	}
+	ctx := m.Write.Context
 	if m.LastWriteWins {
 		ctx = ctx.Join(before.Context)
 	}
 	if err := checkLimits(before, ctx, m); err != nil {
 		tx.Fail(err)
-		return
+		return causal.Object{}, false
 	}
-	sibling, err := kv.sibling(tx, env.Partition, before, w)
+	sibling, err := kv.sibling(tx, p, before, m.Write)
 	if err != nil {
 		tx.FailRead(err)
-		return
+		return causal.Object{}, false
 	}
-	after := causal.Write(recreated(before, w), ctx, sibling)
-	encoded = causal.AppendObject(nil, after)
-	r.save(tx, env.Partition, w.Key, after, encoded, kv.InlineBytes)
-	tx.AnswerNow(replica.Prepared{Object: encoded})
-	tx.AnswerCovered(r.key, replica.Committed{})
+	return causal.Write(recreated(before, m.Write), ctx, sibling), true
 }
 
 // recreated is what a write builds on: a put replaces the tombstones that it

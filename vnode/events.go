@@ -10,7 +10,7 @@ import (
 // applied, from 1.
 type BatchID uint64
 
-// Event is one of Request, Synced, Installed and Stop.
+// Event is one of Request, Synced, Installed, Room and Stop.
 type Event interface{ event() }
 
 // Request is a message for a vnode. It is answered once, or twice for
@@ -27,8 +27,29 @@ type Synced struct {
 	Err   error
 }
 
-// Installed tells of a newer ring.
-type Installed struct{ Ring *ring.Ring }
+// Installed tells of a newer agreed state: the ring, Types and HintBytesMax as
+// in Config.
+type Installed struct {
+	Ring         *ring.Ring
+	Types        map[string]int
+	HintBytesMax int64
+}
+
+// Room tells how much of the disk is left.
+type Room struct{ Level RoomLevel }
+
+// RoomLevel says what may still be written.
+type RoomLevel uint8
+
+// The levels of room.
+const (
+	// RoomEnough: everything.
+	RoomEnough RoomLevel = iota
+	// RoomReserve: deletes, and what gives up data.
+	RoomReserve
+	// RoomNone: only what gives up data.
+	RoomNone
+)
 
 // Stop ends the executor: its last batch marks the vnodes as cleanly stopped.
 // Requests after it are refused.
@@ -37,6 +58,7 @@ type Stop struct{}
 func (Request) event()   {}
 func (Synced) event()    {}
 func (Installed) event() {}
+func (Room) event()      {}
 func (Stop) event()      {}
 
 // Answer is what a request gets.
@@ -76,11 +98,24 @@ const (
 	NoticeReadFailed
 	// NoticeSkew: a timestamp further ahead than the bound was not taken over.
 	NoticeSkew
+	// NoticeDamaged: the record of Key is corrupt. It answers nothing until a
+	// replica.Restore replaces it by what the other owners have.
+	NoticeDamaged
+	// NoticeVnodeFailed and NoticeVnodeServes: the disk returned an error for the
+	// vnode, and it refuses all requests; it is tried again.
+	NoticeVnodeFailed
+	NoticeVnodeServes
+	// NoticeHintStored, and NoticeHintRefused: there is no room for more.
+	NoticeHintStored
+	NoticeHintRefused
+	// NoticeWhole: the vnode, which had lost data, has all of it again.
+	NoticeWhole
 )
 
 // Notice is an observation; it asks for nothing.
 type Notice struct {
 	Kind      NoticeKind
 	Partition ring.PartitionID
+	Key       replica.Key // NoticeDamaged
 	Detail    string
 }

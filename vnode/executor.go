@@ -33,8 +33,13 @@ type Executor struct {
 	unsynced map[string]BatchID
 	dirty    []dirtyBatch
 	held     []heldAnswer // in the order of their batches
-	// waiting for a ring at least as new as their epoch. At most HeldMax.
+	// waiting for a ring at least as new as their epoch, or for the bucket type
+	// that they name. At most HeldMax.
 	waiting []Request
+	room    RoomLevel
+	// hintBytes are those of all hints of this executor's partitions; -1 until
+	// they are counted.
+	hintBytes int64
 
 	failed  error // the commit error that ended service
 	stopped bool
@@ -64,6 +69,8 @@ func NewExecutor(config Config, handler Handler) *Executor {
 		ring:     config.Ring,
 		vnodes:   make(map[ring.PartitionID]*vnode),
 		unsynced: make(map[string]BatchID),
+
+		hintBytes: -1,
 	}
 }
 
@@ -78,7 +85,9 @@ func (x *Executor) Step(now time.Time, events []Event, view storage.Reader) Effe
 		case Synced:
 			x.sync(tx, e)
 		case Installed:
-			x.install(tx, e.Ring)
+			x.install(tx, e)
+		case Room:
+			x.room = e.Level
 		case Stop:
 			x.stop(tx)
 		}
@@ -114,9 +123,17 @@ func (x *Executor) request(tx *Tx, r Request) {
 			return
 		}
 	}
-	if !x.ring.IsOwner(env.Partition, x.ring.Replicas(), x.config.Self) {
+	if !env.Fallback && !x.ring.IsOwner(env.Partition, x.ring.Replicas(), x.config.Self) {
 		tx.Fail(replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, env.Partition))
 		return
+	}
+	if v, ok := x.vnodes[env.Partition]; ok && !v.failedUntil.IsZero() {
+		if tx.now.Before(v.failedUntil) {
+			tx.Fail(replica.Errorf(replica.KindStorage, "the disk returned an error for partition %d lately: its vnode refuses requests for %v", env.Partition, failedFor))
+			return
+		}
+		v.failedUntil = time.Time{}
+		tx.notice(NoticeVnodeServes, env.Partition, "")
 	}
 	x.handler.Handle(tx, env)
 }
@@ -160,11 +177,15 @@ func (x *Executor) sync(tx *Tx, s Synced) {
 	x.dirty = append(x.dirty[:0], x.dirty[n:]...)
 }
 
-func (x *Executor) install(tx *Tx, r *ring.Ring) {
-	if r.Epoch().Compare(x.ring.Epoch()) <= 0 {
-		return
+func (x *Executor) install(tx *Tx, e Installed) {
+	if e.Ring.Epoch().Compare(x.ring.Epoch()) > 0 {
+		x.ring = e.Ring
 	}
-	x.ring = r
+	x.config.HintBytesMax = e.HintBytesMax
+	// Bucket types come, and never go.
+	if len(e.Types) > len(x.config.Types) {
+		x.config.Types = e.Types
+	}
 	waiting := x.waiting
 	x.waiting = nil
 	for _, w := range waiting {
@@ -209,9 +230,11 @@ func (x *Executor) stop(tx *Tx) {
 	if x.failed != nil || !x.config.Proven {
 		return
 	}
+	tx.markGiven()
 	for p := ring.PartitionID(x.config.Index); int(p) < x.ring.Partitions(); p += ring.PartitionID(x.config.Of) {
 		if v, err := tx.vnode(p); err == nil && v.actor != 0 {
 			tx.markClean(p, v)
+			tx.saveTrees(p, v)
 		}
 	}
 }

@@ -61,6 +61,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) start(count uint64, proven bool) {
 	c := vnode.DefaultConfig()
 	c.Self, c.Ring, c.StartCount, c.Proven = self, testRing(b.t), count, proven
+	c.Types = map[string]int{"default": 1}
 	c.Random = func() uint64 { b.actors++; return 1000 + b.actors }
 	c.InlineBytes = 64
 	b.machine, b.open, b.notices = vnode.NewExecutor(c, vnode.NewKV(c)), nil, nil
@@ -359,7 +360,17 @@ func TestReadErrorIsNotNotFound(t *testing.T) {
 		}
 	}
 	b.disk.FailReads(nil, nil)
+	if f, ok := b.step(read("soon", "k"))["soon"][0].(replica.Failure); !ok || f.Err.Kind != replica.KindStorage {
+		t.Fatal("the vnode serves right after its disk failed")
+	}
+	if !hasNotice(b.notices, vnode.NoticeVnodeFailed) {
+		t.Fatal("nobody was told that the vnode does not serve")
+	}
+	b.now = b.now.Add(10 * time.Second)
 	next := object(t, b.step(put("2", "j", "y", nil))["2"][0]).Siblings[0].Dot
+	if !hasNotice(b.notices, vnode.NoticeVnodeServes) {
+		t.Fatal("nobody was told that the vnode serves again")
+	}
 	if next.Actor == first.Actor {
 		t.Fatal("the actor went on after the disk failed")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
 )
 
 // KV is the Handler that stores objects: it reads, merges, and gives writes
@@ -28,21 +29,77 @@ func (kv *KV) Handle(tx *Tx, env replica.Envelope) {
 	case replica.Store:
 		kv.store(tx, env, m)
 	case replica.Coordinate:
-		kv.coordinate(tx, env, m)
+		if env.Fallback || tx.knows(m.Write.Key.Type) {
+			kv.coordinate(tx, env, m)
+		}
 	case replica.List:
 		kv.list(tx, env, m)
+	case replica.Transfer:
+		kv.transfer(tx, env, m)
+	case replica.Capture:
+		kv.capture(tx, env, m)
+	case replica.Release:
+		kv.release(tx, env)
+	case replica.Adopt:
+		kv.adopt(tx, env, m)
+	case replica.Sums:
+		kv.sums(tx, env, m)
+	case replica.Entries:
+		kv.entries(tx, env, m)
+	case replica.Heads:
+		kv.heads(tx, env, m)
+	case replica.Scan:
+		kv.scan(tx, env, m)
+	case replica.Fetch:
+		kv.fetch(tx, env, m)
+	default:
+		kv.handleOwn(tx, env)
+	}
+}
+
+// handleOwn answers what only this member asks of its vnodes.
+func (kv *KV) handleOwn(tx *Tx, env replica.Envelope) {
+	switch m := env.Message.(type) {
+	case replica.Hints:
+		kv.listHints(tx, env, m)
+	case replica.DropHints:
+		kv.dropHints(tx, env, m)
+	case replica.HintCount:
+		kv.hintCount(tx, env)
+	case replica.Reap:
+		kv.reap(tx, env, m)
+	case replica.Expired:
+		kv.expired(tx, env, m)
+	case replica.CheckTree:
+		kv.checkTree(tx, env, m)
+	case replica.CheckSums:
+		kv.checkSums(tx, env, m)
+	case replica.Restore:
+		kv.restore(tx, env, m)
 	default:
 		tx.Fail(replica.Errorf(replica.KindInternal, "%T is no message for a vnode", m))
 	}
 }
 
 func (kv *KV) read(tx *Tx, env replica.Envelope, m replica.Read) {
+	if env.Fallback {
+		kv.readHints(tx, env, m)
+		return
+	}
+	if !tx.isWhole(env.Partition) {
+		return
+	}
+	seen, err := tx.seenBy(env.Partition)
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
 	r, err := load(tx, env.Partition, m.Key)
 	if err != nil {
 		tx.FailRead(err)
 		return
 	}
-	answer := replica.ReadAnswer{Context: r.object.Context, Digest: r.object.Digest()}
+	answer := replica.ReadAnswer{Context: r.object.Context, Digest: r.object.Digest(), Seen: seen}
 	if m.Full && len(r.object.Context) > 0 {
 		if _, answer.Object, err = r.whole(tx, env.Partition, m.Key); err != nil {
 			tx.FailRead(err)
@@ -52,30 +109,117 @@ func (kv *KV) read(tx *Tx, env replica.Envelope, m replica.Read) {
 	tx.AnswerCovered(r.key, answer)
 }
 
+// isWhole answers, if the vnode of p lost data and has not got it back, that it
+// does not know.
+func (t *Tx) isWhole(p ring.PartitionID) bool {
+	v, err := t.vnode(p)
+	if err != nil {
+		t.FailRead(err)
+		return false
+	}
+	if v.incomplete {
+		t.Fail(replica.Errorf(replica.KindUnavailable, "member %v lost its data of partition %d and has not got all of it back from the other owners yet", t.x.config.Self, p))
+	}
+	return !v.incomplete
+}
+
+// knows reports whether the bucket type is known. If not, the request waits for
+// a state that names it.
+func (t *Tx) knows(bucketType string) bool {
+	if _, ok := t.x.config.Types[bucketType]; ok {
+		return true
+	}
+	t.effects.Behind = t.request.Envelope.From
+	t.x.wait(t, t.request)
+	return false
+}
+
+// refuseWrite answers, if there is no room for it, that nothing is written.
+func (t *Tx) refuseWrite(isDelete bool) bool {
+	if t.x.room == RoomEnough || (t.x.room == RoomReserve && isDelete) {
+		return false
+	}
+	e := replica.Errorf(replica.KindOverloaded, "the disk of member %v is nearly full: it takes no writes until there is room (disk_reserve_bytes)", t.x.config.Self)
+	e.RetryAfter = time.Second
+	t.Fail(e)
+	return true
+}
+
 func (kv *KV) store(tx *Tx, env replica.Envelope, m replica.Store) {
+	if env.Fallback {
+		kv.storeHint(tx, env, m)
+		return
+	}
+	if !tx.knows(m.Key.Type) {
+		return
+	}
 	incoming, err := causal.DecodeObject(m.Object)
 	if err != nil {
 		tx.Fail(replica.Errorf(replica.KindInvalid, "object to store: %v", err))
 		return
 	}
-	r, err := load(tx, env.Partition, m.Key)
-	if err == nil {
-		err = tx.CheckOwnDots(env.Partition, incoming.Context)
+	if tx.refuseWrite(!incoming.Live()) {
+		return
 	}
+	changed, err := kv.receive(tx, env.Partition, m.Key, incoming, m.Object)
 	if err != nil {
 		tx.FailRead(err)
 		return
 	}
-	after, outcome := causal.MergeOutcome(r.object, incoming)
-	switch outcome {
-	case causal.Unchanged:
-		tx.AnswerCovered(r.key, replica.StoreAnswer{Durable: true})
-		return
-	case causal.Replaced:
-		// Something older or nothing: the bytes are stored as they are.
-		r.save(tx, env.Partition, m.Key, incoming, m.Object, kv.InlineBytes)
-	default:
-		r.save(tx, env.Partition, m.Key, after, nil, kv.InlineBytes)
+	tx.AnswerCovered(dataKey(env.Partition, m.Key), replica.StoreAnswer{Durable: true, Changed: changed})
+}
+
+// receive merges an object, whose encoding is given, into what the vnode has. An
+// error is of the disk.
+func (kv *KV) receive(tx *Tx, p ring.PartitionID, k replica.Key, incoming causal.Object, encoded []byte) (changed bool, err error) {
+	seen, err := tx.seenBy(p)
+	if err != nil {
+		return false, err
 	}
-	tx.AnswerCovered(r.key, replica.StoreAnswer{Durable: true, Changed: true})
+	r, err := load(tx, p, k)
+	if err == nil {
+		err = tx.CheckOwnDots(p, incoming.Context)
+	}
+	if err != nil {
+		return false, err
+	}
+	after, outcome := causal.Receive(r.object, seen, incoming)
+	if outcome == causal.Unchanged {
+		return false, nil
+	}
+	if outcome != causal.Replaced {
+		// Something older or nothing is replaced by the bytes as they came.
+		encoded = nil
+	}
+	return true, r.save(tx, p, k, after, encoded, kv.InlineBytes)
+}
+
+// transfer merges objects that another vnode has, all or, if one can't be, none
+// that is acknowledged.
+func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
+	var answer replica.TransferAnswer
+	for _, item := range m.Items {
+		if !tx.knows(item.Key.Type) {
+			return
+		}
+	}
+	for _, item := range m.Items {
+		incoming, err := causal.DecodeObject(item.Object)
+		if err != nil {
+			tx.Fail(replica.Errorf(replica.KindInvalid, "object to store: %v", err))
+			return
+		}
+		if tx.refuseWrite(!incoming.Live()) {
+			return
+		}
+		changed, err := kv.receive(tx, env.Partition, item.Key, incoming, item.Object)
+		if err != nil {
+			tx.FailRead(err)
+			return
+		}
+		if changed {
+			answer.Changed++
+		}
+	}
+	tx.AnswerAllCovered(answer)
 }

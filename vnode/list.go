@@ -18,6 +18,9 @@ const (
 
 // list answers once everything that it may have seen is durable.
 func (kv *KV) list(tx *Tx, env replica.Envelope, m replica.List) {
+	if !tx.isWhole(env.Partition) {
+		return
+	}
 	if m.Limit <= 0 || m.Limit > listMax {
 		m.Limit = listMax
 	}

@@ -23,7 +23,7 @@ type record struct {
 
 // load reads the record of a key, the batch being made included.
 func load(tx *Tx, p ring.PartitionID, k replica.Key) (record, error) {
-	r := record{key: storage.AppendDataKey(nil, uint32(p), []byte(k.Type), []byte(k.Bucket), []byte(k.Key))}
+	r := record{key: dataKey(p, k)}
 	raw, err := tx.Get(r.key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return r, nil
@@ -32,13 +32,26 @@ func load(tx *Tx, p ring.PartitionID, k replica.Key) (record, error) {
 		return r, err
 	}
 	r.raw = raw
-	r.object, err = causal.DecodeObject(raw)
+	if r.object, err = causal.DecodeObject(raw); err != nil {
+		tx.damaged(p, k, err)
+	}
 	return r, err
+}
+
+func dataKey(p ring.PartitionID, k replica.Key) []byte {
+	return storage.AppendDataKey(nil, uint32(p), []byte(k.Type), []byte(k.Bucket), []byte(k.Key))
+}
+
+func keyOf(k storage.DataKey) replica.Key {
+	return replica.Key{Type: string(k.BucketType), Bucket: string(k.Bucket), Key: string(k.Key)}
 }
 
 // whole returns the object with all its values, and its encoding.
 func (r record) whole(tx *Tx, p ring.PartitionID, k replica.Key) (causal.Object, []byte, error) {
 	o, apart, err := fill(tx, p, k, r.object)
+	if isCorrupt(err) {
+		tx.damaged(p, k, err)
+	}
 	if err != nil || !apart {
 		return o, r.raw, err
 	}
@@ -80,12 +93,26 @@ func fill(tx *Tx, p ring.PartitionID, k replica.Key, o causal.Object) (causal.Ob
 }
 
 // save replaces the record by after, whose values are inline or stored apart
-// already. Encoded, if not nil, is after's encoding with all values inline.
-func (r record) save(tx *Tx, p ring.PartitionID, k replica.Key, after causal.Object, encoded []byte, inlineBytes int) {
+// already, and keeps the indexes in step with it. Encoded, if not nil, is after's
+// encoding with all values inline. An error is of the disk; the batch is whole
+// only without one.
+func (r record) save(tx *Tx, p ring.PartitionID, k replica.Key, after causal.Object, encoded []byte, inlineBytes int) error {
+	seen, err := tx.seenBy(p)
+	if err == nil {
+		err = tx.index(p, k, r.object, after, seen)
+	}
+	if err != nil {
+		return err
+	}
 	for _, s := range r.object.Siblings {
-		if s.Apart && !hasDot(after, s.Dot) {
+		if s.Apart && !after.HasDot(s.Dot) {
 			tx.Delete(valueKey(p, k, s.Dot))
 		}
+	}
+	tx.Touch(r.key)
+	if len(after.Siblings) == 0 && after.Forgettable(seen) {
+		tx.Delete(r.key)
+		return nil
 	}
 	stored, moved := after, false
 	for i, s := range after.Siblings {
@@ -108,16 +135,7 @@ func (r record) save(tx *Tx, p ring.PartitionID, k replica.Key, after causal.Obj
 		encoded = causal.AppendObject(nil, stored)
 	}
 	tx.Set(r.key, encoded)
-	tx.Touch(r.key)
-}
-
-func hasDot(o causal.Object, d causal.Dot) bool {
-	for _, s := range o.Siblings {
-		if s.Dot == d {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
 func storedApart(o causal.Object, d causal.Dot) bool {

@@ -1,6 +1,7 @@
 package vnode
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -20,6 +21,9 @@ type Tx struct {
 	batch *storage.Batch
 	open  map[string][]byte // the batch's effect by key; nil is deleted
 	dirty []string          // tracked keys of the batch
+	// given are the partitions whose actors give dots in the batch.
+	given []ring.PartitionID
+	gave  map[ring.PartitionID]bool
 
 	request Request
 	effects Effects
@@ -42,9 +46,43 @@ func (t *Tx) Get(key []byte) ([]byte, error) {
 	return t.view.Get(key)
 }
 
-// Scan yields what lies in [lower, upper) without the batch being made.
+// Scan yields what lies in [lower, upper), in order, the batch being made
+// included, until yield returns false. The slices are valid during the call only.
 func (t *Tx) Scan(lower, upper []byte, yield func(key, value []byte) bool) error {
-	return t.view.Scan(lower, upper, yield)
+	var changed []string
+	for key := range t.open {
+		if key >= string(lower) && key < string(upper) {
+			changed = append(changed, key)
+		}
+	}
+	if len(changed) == 0 {
+		return t.view.Scan(lower, upper, yield)
+	}
+	slices.Sort(changed)
+	more := true
+	// upTo yields what the batch puts below key.
+	upTo := func(key string) {
+		for more && len(changed) > 0 && changed[0] < key {
+			if value := t.open[changed[0]]; value != nil {
+				more = yield([]byte(changed[0]), value)
+			}
+			changed = changed[1:]
+		}
+	}
+	err := t.view.Scan(lower, upper, func(key, value []byte) bool {
+		upTo(string(key))
+		if !more {
+			return false
+		}
+		if _, over := t.open[string(key)]; !over {
+			more = yield(key, value)
+		}
+		return more
+	})
+	if err == nil && more {
+		upTo(string(upper))
+	}
+	return err
 }
 
 // Set changes key in the batch being made. Neither may be changed afterwards.
@@ -120,16 +158,25 @@ func (t *Tx) Fail(err *replica.Error) { t.AnswerNow(replica.Failure{Err: err}) }
 
 // FailRead answers that the disk did not say what is stored, and ends the life
 // of the partition's actor: what was lost once may be more than was asked for.
+// A disk that returns errors is left alone for a while, and the vnode with it.
 func (t *Tx) FailRead(err error) {
 	p := t.request.Envelope.Partition
-	kind := replica.KindStorage
-	if isCorrupt(err) {
-		kind = replica.KindCorrupt
-	}
 	t.notice(NoticeReadFailed, p, err.Error())
 	t.x.dropActor(p)
-	t.Fail(replica.Errorf(kind, "partition %d: %v", p, err))
+	if isCorrupt(err) {
+		t.Fail(replica.Errorf(replica.KindCorrupt, "partition %d: %v", p, err))
+		return
+	}
+	if v, ok := t.x.vnodes[p]; ok {
+		v.failedUntil = t.now.Add(failedFor)
+		t.notice(NoticeVnodeFailed, p, err.Error())
+	}
+	t.Fail(replica.Errorf(replica.KindStorage, "partition %d: %v", p, err))
 }
+
+// failedFor is how long a vnode whose disk returned an error refuses requests
+// before one of them tries it again.
+const failedFor = 10 * time.Second
 
 func (t *Tx) answer(m replica.Message) Answer {
 	env := t.request.Envelope
@@ -174,6 +221,7 @@ func (t *Tx) notice(kind NoticeKind, p ring.PartitionID, detail string) {
 }
 
 func (t *Tx) finish() Effects {
+	t.markGiven()
 	if t.batch == nil {
 		return t.effects
 	}

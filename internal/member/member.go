@@ -205,7 +205,7 @@ func (m *Member) open(proven bool) error {
 	}
 	state := m.node.State()
 	c := executor.DefaultConfig()
-	c.Vnode.Self, c.Vnode.Ring = m.dir.ID(), state.Ring
+	c.Vnode.Self, c.Vnode.Ring, c.Vnode.Types = m.dir.ID(), state.Ring, typesOf(state)
 	c.Vnode.StartCount, c.Vnode.Proven = m.node.Starts(), proven
 	c.Vnode.Random = randomUint64
 	c.Behind = m.catchUp
@@ -223,6 +223,15 @@ func (m *Member) open(proven bool) error {
 	return nil
 }
 
+// typesOf is the n of the bucket types.
+func typesOf(state *cluster.State) map[string]int {
+	types := make(map[string]int, len(state.BucketTypes))
+	for name, t := range state.BucketTypes {
+		types[name] = t.N
+	}
+	return types
+}
+
 func randomUint64() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the process instead
@@ -233,10 +242,8 @@ func randomUint64() uint64 {
 // connected to.
 func (m *Member) follow() {
 	state := m.node.State()
-	if state.Ring.Epoch().Compare(m.ring.Load().Epoch()) > 0 {
-		m.pool.Install(state.Ring)
-		m.ring.Store(state.Ring)
-	}
+	m.pool.Install(vnode.Installed{Ring: state.Ring, Types: typesOf(state), HintBytesMax: 1 << 30})
+	m.ring.Store(state.Ring)
 	ids := make([]ring.MemberID, 0, len(state.Members))
 	for id := range state.Members {
 		ids = append(ids, id)

@@ -54,6 +54,7 @@ func (m *member) start(proven bool) {
 	for i := range executorsPerMember {
 		c := vnode.DefaultConfig()
 		c.Self, c.Ring = m.id, m.w.ring
+		c.Types = map[string]int{bucketType: m.w.config.Replicas}
 		c.Index, c.Of = i, executorsPerMember
 		c.StartCount, c.Proven = m.startCount, proven
 		c.Random = m.w.rng.Uint64

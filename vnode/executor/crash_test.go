@@ -43,7 +43,7 @@ func testRing(t testing.TB) *ring.Ring {
 func config(t testing.TB, startCount uint64) executor.Config {
 	c := executor.DefaultConfig()
 	c.Executors = 2
-	c.Vnode.Self, c.Vnode.Ring = self, testRing(t)
+	c.Vnode.Self, c.Vnode.Ring, c.Vnode.Types = self, testRing(t), map[string]int{"default": 1}
 	c.Vnode.StartCount, c.Vnode.Proven = startCount, true
 	c.Vnode.Random = rand.Uint64
 	c.Vnode.InlineBytes = 32 // so that some values are apart

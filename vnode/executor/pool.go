@@ -22,6 +22,7 @@ var ErrClosed = errors.New("the executors are closed")
 
 // Config describes a Pool.
 type Config struct {
+	// Vnode describes the executors, with the member's HintBytesMax.
 	Vnode vnode.Config
 	// Executors run the partitions. More than one a core, so that one that waits
 	// for the disk to read leaves the core to another.
@@ -71,6 +72,7 @@ func Open(config Config, engine storage.Engine) (*Pool, error) {
 	for i := range config.Executors {
 		vc := config.Vnode
 		vc.Index, vc.Of = i, config.Executors
+		vc.HintBytesMax /= int64(config.Executors)
 		r := &runner{
 			config:   config,
 			engine:   engine,
@@ -106,11 +108,19 @@ func (p *Pool) Submit(env replica.Envelope, reply Reply) error {
 	}
 }
 
-// Install gives the executors a newer ring.
-func (p *Pool) Install(next *ring.Ring) {
+// Install gives the executors what is agreed. HintBytesMax is of the member.
+func (p *Pool) Install(e vnode.Installed) {
+	e.HintBytesMax /= int64(len(p.executors))
+	p.tell(e)
+}
+
+// Room tells the executors how much of the disk is left.
+func (p *Pool) Room(level vnode.RoomLevel) { p.tell(vnode.Room{Level: level}) }
+
+func (p *Pool) tell(e vnode.Event) {
 	for _, r := range p.executors {
 		select {
-		case r.control <- vnode.Installed{Ring: next}:
+		case r.control <- e:
 		case <-r.closing:
 		}
 	}

@@ -1,0 +1,163 @@
+package vnode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
+)
+
+// allSeen is what the vnode has merged, its own dots included.
+func (v *vnode) allSeen() causal.Vector {
+	if v.actor == 0 || v.counter == 0 {
+		return v.seen
+	}
+	return v.seen.With(causal.Dot{Actor: v.actor, Counter: v.counter})
+}
+
+// seenBy is what record k's vnode has merged; nothing for an error, which says
+// nothing.
+func (t *Tx) seenBy(p ring.PartitionID) (causal.Vector, error) {
+	v, err := t.vnode(p)
+	if err != nil {
+		return nil, err
+	}
+	return v.allSeen(), nil
+}
+
+// adopt takes in what another vnode had seen when the two were compared.
+func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
+	p := env.Partition
+	v, err := tx.vnode(p)
+	if err == nil {
+		err = tx.CheckOwnDots(p, m.Seen)
+	}
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
+	if m.Life != v.life {
+		tx.Fail(replica.Errorf(replica.KindAborted, "partition %d lost data, or its member started again, since it was compared", p))
+		return
+	}
+	if !v.allSeen().Dominates(m.Seen) {
+		v.seen = v.seen.Join(m.Seen)
+		tx.saveSeen(p, v)
+	}
+	v.peers[m.From] = m.Seen
+	if v.incomplete && m.Complete {
+		v.sources[m.From] = true
+		if tx.x.isWhole(p, v) {
+			v.incomplete = false
+			tx.Delete(incompleteKey(p))
+			tx.notice(NoticeWhole, p, "")
+		}
+	}
+	tx.AnswerAllCovered(replica.AdoptAnswer{})
+}
+
+// loseData forgets what the vnode has seen, because some of it is gone: what
+// comes in is taken for new again. (The actor's dots are among what was seen.)
+func (t *Tx) loseData(p ring.PartitionID, v *vnode) {
+	t.x.dropActor(p)
+	v.seen, v.life, v.session = nil, t.x.config.Random(), session{}
+	t.saveSeen(p, v)
+	// The actor's record says how far its dots went, and would bring them back.
+	t.Delete(actorKey(p))
+}
+
+// isWhole says that what came from the vnode's sources has every write that was
+// acknowledged by a quorum with the help of this one: of each n, more than the
+// others that a quorum may do without.
+func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
+	owners := x.ring.Owners(p)
+	for n := 1; n <= len(owners); n++ {
+		mine, got := false, 0
+		for _, id := range owners[:n] {
+			if id == x.config.Self {
+				mine = true
+			} else if v.sources[id] {
+				got++
+			}
+		}
+		if mine && got < min(n-n/2, n-1) {
+			return false
+		}
+	}
+	return true
+}
+
+// MarkIncomplete adds to b that the vnode of p lost its data: it answers no
+// reads until it has been compared with enough other owners.
+func MarkIncomplete(b *storage.Batch, p ring.PartitionID) {
+	b.Set(incompleteKey(p), []byte{seenVersion})
+	b.Delete(seenKey(p))
+	b.Delete(actorKey(p))
+}
+
+func incompleteKey(p ring.PartitionID) []byte {
+	return storage.AppendPartitionMetaKey(nil, uint32(p), "incomplete")
+}
+
+func seenKey(p ring.PartitionID) []byte {
+	return storage.AppendPartitionMetaKey(nil, uint32(p), "seen")
+}
+
+const seenVersion = 1
+
+// saveSeen writes what the vnode has seen, but for the dots of its actor, whose
+// record tells.
+func (t *Tx) saveSeen(p ring.PartitionID, v *vnode) {
+	if len(v.seen) == 0 {
+		t.Delete(seenKey(p))
+		return
+	}
+	t.Set(seenKey(p), appendSeen(nil, v.seen))
+}
+
+func (t *Tx) loadSeen(p ring.PartitionID, v *vnode) error {
+	raw, err := t.Get(seenKey(p))
+	switch {
+	case err == nil:
+		if v.seen, err = decodeSeen(raw); err != nil {
+			// Less is safe: what comes in is merged again.
+			t.notice(NoticeReadFailed, p, "seen: "+err.Error())
+		}
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	_, err = t.Get(incompleteKey(p))
+	switch {
+	case err == nil:
+		v.incomplete, v.sources = true, make(map[ring.MemberID]bool)
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+// appendSeen encodes a vector: version, vector, CRC-32C.
+func appendSeen(dst []byte, seen causal.Vector) []byte {
+	from := len(dst)
+	dst = causal.AppendVector(append(dst, seenVersion), seen)
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
+}
+
+func decodeSeen(src []byte) (causal.Vector, error) {
+	if len(src) < 6 {
+		return nil, fmt.Errorf("%d bytes: %w", len(src), causal.ErrMalformed)
+	}
+	body := src[:len(src)-4]
+	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(src[len(body):]) {
+		return nil, causal.ErrChecksum
+	}
+	if body[0] != seenVersion {
+		return nil, fmt.Errorf("version %d: %w", body[0], causal.ErrVersion)
+	}
+	return causal.DecodeVector(body[1:])
+}
