@@ -45,6 +45,13 @@ type Sums struct {
 // SumsFanout is how many sums stand for one range.
 const SumsFanout = 64
 
+// leavesOfAll are shared by the partitions of a ring: with ten million keys on a
+// member, a leaf has about ten.
+const leavesOfAll = 1 << 20
+
+// Leaves returns how many leaves the hash trees of a ring's partitions have.
+func Leaves(partitions int) uint32 { return uint32(max(1, leavesOfAll/partitions)) }
+
 // LeafRange is the leaves from From up to, not including, To.
 type LeafRange struct{ From, To uint32 }
 

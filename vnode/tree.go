@@ -15,10 +15,6 @@ import (
 	"github.com/ringd/ringd/storage"
 )
 
-// leavesOfAll are shared by the partitions of a ring: with ten million keys on a
-// member, a leaf has a few dozen.
-const leavesOfAll = 1 << 20
-
 // trees are the sums of one vnode's hash trees, by class. A leaf's sum is the
 // exclusive or of its entries' hashes, and a range's that of its leaves.
 //
@@ -26,9 +22,7 @@ const leavesOfAll = 1 << 20
 // included.
 type trees struct{ sums map[int][]uint64 }
 
-func (x *Executor) leaves() uint32 {
-	return uint32(max(1, leavesOfAll/x.ring.Partitions()))
-}
+func (x *Executor) leaves() uint32 { return replica.Leaves(x.ring.Partitions()) }
 
 // place returns the leaf of a key and the hash that its entries are made with.
 func (x *Executor) place(k replica.Key) (leaf uint32, hash uint64) {
