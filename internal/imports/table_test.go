@@ -102,6 +102,7 @@ var table = []row{
 		folder: "handoff", pure: true, std: pureBans,
 		why:    "handoff decides what moves and when, as a step machine: plans and messages are values",
 		within: []string{"ring/...", "causal/...", "crdt/...", "replica/..."},
+		tests:  []string{"vnode", "storage", "storage/simstore", "quorum"},
 	},
 	{
 		folder:  "cluster/...",

@@ -1,0 +1,424 @@
+package handoff_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
+	"github.com/ringd/ringd/storage/simstore"
+	"github.com/ringd/ringd/vnode"
+)
+
+// cluster is members whose vnodes of one partition are stepped by hand. Owners
+// come first, in the order of their slots; the others are fallbacks.
+type cluster struct {
+	t       *testing.T
+	now     time.Time
+	ring    *ring.Ring
+	members []*host
+	types   map[string]int
+	random  uint64
+	// intercept, if set, sees every message of an op before it is delivered, and
+	// may answer in its place.
+	intercept func(to *host, m replica.Message) replica.Message
+	sent      map[string]int // objects in transfers, by receiver
+}
+
+// host is a member: an executor on a disk.
+type host struct {
+	c       *cluster
+	name    string
+	id      ring.MemberID
+	disk    *simstore.Store
+	machine *vnode.Executor
+	starts  uint64
+	open    []vnode.BatchID
+	notices []vnode.Notice
+	down    bool
+	// held: batches stay unsynced until sync is called.
+	held  bool
+	later []answered
+}
+
+type answered struct {
+	reply   any
+	message replica.Message
+}
+
+const part = ring.PartitionID(0)
+
+var at = ring.Epoch{Generation: 1, Number: 1}
+
+// newCluster has three owners and two fallbacks.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Unix(1_000_000, 0), types: map[string]int{"default": 3, "pair": 2, "one": 1}, sent: make(map[string]int)}
+	for i, name := range []string{"A", "B", "C", "F", "G"} {
+		c.members = append(c.members, &host{c: c, name: name, id: ring.MemberID{15: byte(i + 1)}, disk: simstore.New()})
+	}
+	r, err := ring.New(ring.Config{Seed: 1, Partitions: 8, Replicas: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots := make([][]ring.MemberID, 8)
+	for p := range slots {
+		slots[p] = []ring.MemberID{c.members[0].id, c.members[1].id, c.members[2].id}
+	}
+	if c.ring, err = r.WithSlots(at, slots); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range c.members {
+		h.start()
+	}
+	return c
+}
+
+func (c *cluster) host(name string) *host {
+	for _, h := range c.members {
+		if h.name == name {
+			return h
+		}
+	}
+	c.t.Fatalf("no member %s", name)
+	return nil
+}
+
+func (c *cluster) byID(id ring.MemberID) *host {
+	for _, h := range c.members {
+		if h.id == id {
+			return h
+		}
+	}
+	c.t.Fatalf("no member %v", id)
+	return nil
+}
+
+// start begins a new process, which is agreed on.
+func (h *host) start() {
+	h.starts++
+	config := vnode.DefaultConfig()
+	config.Self, config.Ring, config.Types = h.id, h.c.ring, h.c.types
+	config.StartCount, config.Proven = h.starts, true
+	config.Random = func() uint64 { h.c.random++; return 1000 + h.c.random }
+	config.InlineBytes = 64
+	h.machine, h.open, h.later, h.down = vnode.NewExecutor(config, vnode.NewKV(config)), nil, nil, false
+}
+
+// crash loses what is not synced, and starts again.
+func (h *host) crash() {
+	h.disk = h.disk.Crash(0)
+	h.start()
+}
+
+// stop ends the process cleanly and starts another.
+func (h *host) restart() {
+	h.step(vnode.Stop{})
+	h.sync()
+	h.start()
+}
+
+// wipe empties the partition, as a disk does that was replaced, and starts again.
+func (h *host) wipe() {
+	b := new(storage.Batch)
+	for _, r := range storage.PartitionRanges(uint32(part)) {
+		b.DeleteRange(r.Lower, r.Upper)
+	}
+	vnode.MarkIncomplete(b, part)
+	if _, err := h.disk.Apply(b); err != nil {
+		h.c.t.Fatal(err)
+	}
+	h.disk.Sync()
+	h.start()
+}
+
+// step takes events and, unless batches are held, syncs what they made.
+func (h *host) step(events ...vnode.Event) []answered {
+	h.c.t.Helper()
+	fx := h.machine.Step(h.c.now, events, h.disk)
+	var out []answered
+	for _, a := range fx.Answers {
+		out = append(out, answered{a.Reply, a.Envelope.Message})
+	}
+	h.notices = append(h.notices, fx.Notices...)
+	if fx.Batch != nil {
+		if _, err := h.disk.Apply(fx.Batch); err != nil {
+			h.c.t.Fatal(err)
+		}
+		h.open = append(h.open, fx.ID)
+	}
+	if !h.held {
+		out = append(out, h.sync()...)
+	}
+	return out
+}
+
+// sync makes all batches durable and returns what was answered thereupon.
+func (h *host) sync() []answered {
+	h.c.t.Helper()
+	if len(h.open) == 0 {
+		return nil
+	}
+	h.disk.Sync()
+	last := h.open[len(h.open)-1]
+	h.open = nil
+	fx := h.machine.Step(h.c.now, []vnode.Event{vnode.Synced{Batch: last}}, h.disk)
+	var out []answered
+	for _, a := range fx.Answers {
+		out = append(out, answered{a.Reply, a.Envelope.Message})
+	}
+	return out
+}
+
+// ask sends one message from another member and returns the last answer to it,
+// nil if there is none yet.
+func (h *host) ask(from *host, fallback bool, m replica.Message) replica.Message {
+	h.c.t.Helper()
+	if h.down {
+		return replica.Failure{Err: replica.Errorf(replica.KindUnavailable, "down")}
+	}
+	type token struct{ int }
+	reply := &token{1}
+	var last replica.Message
+	for _, a := range h.step(vnode.Request{Reply: reply, Envelope: replica.Envelope{
+		From: from.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: m,
+	}}) {
+		if a.reply == any(reply) {
+			last = a.message
+		}
+	}
+	return last
+}
+
+// run drives an op to its end. Messages are delivered one at a time, in order.
+func (c *cluster) run(self *host, op handoff.Op) *replica.Error {
+	c.t.Helper()
+	events := []replica.Event{replica.Begin{}}
+	for range 100_000 {
+		if len(events) == 0 {
+			c.t.Fatal("the op waits for nothing")
+		}
+		fx := op.Step(c.now, events[0])
+		events = events[1:]
+		for _, s := range fx.Sends {
+			to := c.byID(s.To)
+			var answer replica.Message
+			if c.intercept != nil {
+				answer = c.intercept(to, s.Message)
+			}
+			if transfer, ok := s.Message.(replica.Transfer); ok && answer == nil {
+				c.sent[to.name] += len(transfer.Items)
+			}
+			if answer == nil {
+				answer = to.ask(self, s.Fallback, s.Message)
+			}
+			if answer == nil {
+				c.t.Fatalf("%s did not answer %T", to.name, s.Message)
+			}
+			events = append(events, replica.Answer{Seq: s.Seq, Message: answer})
+		}
+		if fx.Finished {
+			return fx.Err
+		}
+		if len(events) == 0 && !fx.Tick.IsZero() {
+			c.now = fx.Tick
+			events = append(events, replica.Tick{})
+		}
+	}
+	c.t.Fatal("the op does not come to an end")
+	return nil
+}
+
+// free is a throttle that lets everything go.
+type free struct{}
+
+func (free) Take(time.Time, int) time.Duration { return 0 }
+
+// exchange compares two owners.
+func (c *cluster) exchange(a, b string) (*handoff.Exchange, *replica.Error) {
+	c.t.Helper()
+	slot := func(h *host) int {
+		for i, id := range c.ring.Owners(part) {
+			if id == h.id {
+				return i
+			}
+		}
+		return -1
+	}
+	self, peer := c.host(a), c.host(b)
+	x := handoff.NewExchange(handoff.ExchangeConfig{
+		Partition: part, Self: self.id, Peer: peer.id, SelfSlot: slot(self), PeerSlot: slot(peer), Replicas: 3,
+		Leaves: replica.Leaves(8), SecondLook: time.Second, Throttle: free{},
+	})
+	return x, c.run(self, x)
+}
+
+// agree compares the two and returns how many objects were sent.
+func (c *cluster) agree(a, b string) int {
+	c.t.Helper()
+	x, err := c.exchange(a, b)
+	if err != nil {
+		c.t.Fatalf("%s and %s: %v", a, b, err)
+	}
+	return x.Progress().Done
+}
+
+// round compares all pairs of owners.
+func (c *cluster) round() int {
+	c.t.Helper()
+	return c.agree("A", "B") + c.agree("A", "C") + c.agree("B", "C")
+}
+
+// deliver gives an owner the hints that a fallback keeps for it.
+func (c *cluster) deliver(from, to string) *handoff.Delivery {
+	c.t.Helper()
+	f, owner := c.host(from), c.host(to)
+	slot := -1
+	for i, id := range c.ring.Owners(part) {
+		if id == owner.id {
+			slot = i
+		}
+	}
+	d := handoff.NewDelivery(f.id, part, slot, owner.id, free{})
+	if err := c.run(f, d); err != nil {
+		c.t.Fatalf("hints of %s for %s: %v", from, to, err)
+	}
+	return d
+}
+
+// reap removes at one owner what may be forgotten.
+func (c *cluster) reap(name string) replica.ReapAnswer {
+	c.t.Helper()
+	h := c.host(name)
+	a, ok := h.ask(h, false, replica.Reap{Limit: 1000}).(replica.ReapAnswer)
+	if !ok {
+		c.t.Fatalf("%s did not reap", name)
+	}
+	return a
+}
+
+func key(k string) replica.Key { return replica.Key{Type: "default", Bucket: "b", Key: k} }
+
+// write is coordinated by one member and reaches those named. It returns the
+// object after it.
+func (c *cluster) write(by string, w replica.Write, reach ...string) causal.Object {
+	c.t.Helper()
+	h := c.host(by)
+	var encoded []byte
+	fallback := by == "F" || by == "G"
+	if w.Request == (causal.RequestID{}) {
+		c.random++
+		copy(w.Request[:], fmt.Sprint(c.random))
+	}
+	n := c.types[w.Key.Type]
+	for _, a := range h.step(vnode.Request{Reply: "w", Envelope: replica.Envelope{
+		From: h.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: replica.Coordinate{Write: w, Slots: n},
+	}}) {
+		switch m := a.message.(type) {
+		case replica.Prepared:
+			encoded = m.Object
+		case replica.Failure:
+			c.t.Fatalf("write at %s: %v", by, m.Err)
+		}
+	}
+	for _, name := range reach {
+		c.store(name, w.Key, encoded)
+	}
+	o, err := causal.DecodeObject(encoded)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return o
+}
+
+// store brings an owner an object, as a coordinator does.
+func (c *cluster) store(name string, k replica.Key, encoded []byte) {
+	c.t.Helper()
+	h := c.host(name)
+	if m := h.ask(h, false, replica.Store{Key: k, Object: encoded}); !h.held {
+		if _, ok := m.(replica.StoreAnswer); !ok {
+			c.t.Fatalf("%s did not store: %v", name, m)
+		}
+	}
+}
+
+// hint has a fallback keep an object for an owner.
+func (c *cluster) hint(at, owner string, k replica.Key, o causal.Object) {
+	c.t.Helper()
+	h := c.host(at)
+	slot := map[string]int{"A": 0, "B": 1, "C": 2}[owner]
+	if m, ok := h.ask(h, true, replica.Store{Key: k, Object: causal.AppendObject(nil, o), Slot: slot}).(replica.StoreAnswer); !ok || !m.Durable {
+		c.t.Fatalf("%s did not keep the hint", at)
+	}
+}
+
+func (c *cluster) put(by, k, value string, ctx causal.Vector, reach ...string) causal.Object {
+	c.t.Helper()
+	return c.write(by, replica.Write{Key: key(k), Value: []byte(value), Context: ctx}, reach...)
+}
+
+func (c *cluster) delete(by, k string, ctx causal.Vector, reach ...string) causal.Object {
+	c.t.Helper()
+	return c.write(by, replica.Write{Key: key(k), Delete: true, Context: ctx}, reach...)
+}
+
+// read is what one owner answers.
+func (c *cluster) read(name, k string) (replica.ReadAnswer, *replica.Error) {
+	c.t.Helper()
+	h := c.host(name)
+	switch m := h.ask(h, name == "F" || name == "G", replica.Read{Key: key(k), Full: true}).(type) {
+	case replica.ReadAnswer:
+		return m, nil
+	case replica.Failure:
+		return replica.ReadAnswer{}, m.Err
+	default:
+		c.t.Fatalf("%s answered a read with %T", name, m)
+		return replica.ReadAnswer{}, nil
+	}
+}
+
+// values are those that one owner has, in the order of their dots.
+func (c *cluster) values(name, k string) []string {
+	c.t.Helper()
+	a, rerr := c.read(name, k)
+	if rerr != nil {
+		c.t.Fatalf("read at %s: %v", name, rerr)
+	}
+	if len(a.Object) == 0 {
+		return nil
+	}
+	o, err := causal.DecodeObject(a.Object)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var values []string
+	for _, s := range o.Siblings {
+		if !s.Tombstone {
+			values = append(values, string(s.Value))
+		}
+	}
+	return values
+}
+
+// hasRecord says whether an owner's disk has a record of a key.
+func (c *cluster) hasRecord(name, k string) bool {
+	c.t.Helper()
+	key := key(k)
+	_, err := c.host(name).disk.Get(storage.AppendDataKey(nil, uint32(part), []byte(key.Type), []byte(key.Bucket), []byte(key.Key)))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		c.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func wantValues(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("the values are %q, not %q", got, want)
+	}
+}
