@@ -68,6 +68,9 @@ func DecodeCommand(src []byte) (Command, error) {
 	if c.Format != commandFormat {
 		return c, fmt.Errorf("cluster: a command of format %d, and this ringd knows %d", c.Format, commandFormat)
 	}
+	if c.Bootstrap != nil {
+		c.Bootstrap.upgrade()
+	}
 	return c, nil
 }
 

@@ -229,6 +229,23 @@ func (d *Dir) setPeers(peers map[ring.MemberID]Peer) error {
 	return d.write(peersFile, peersFormat{Format: dirFormat, Peers: peers})
 }
 
+// Store returns the name of the store that belongs into the directory, empty if
+// it never had one.
+func (d *Dir) Store() (string, error) {
+	var id storeID
+	_, err := d.read(storeFile, &id)
+	return id.Store, err
+}
+
+// SetStore sets the name of the store, durably.
+func (d *Dir) SetStore(name string) error { return d.write(storeFile, storeID{Store: name}) }
+
+const storeFile = "store.json"
+
+type storeID struct {
+	Store string `json:"store"`
+}
+
 // Path of something in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 

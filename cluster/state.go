@@ -96,7 +96,9 @@ type Role string
 const RoleStorage Role = "storage"
 
 const (
-	stateFormat = 1
+	// stateFormat 2 has the settings of repair; 1 is read, too.
+	stateFormat    = 2
+	stateFormatOld = 1
 	// secretBytes is the length of the cluster's secret: that of a SHA-256 key.
 	secretBytes = 32
 )
@@ -118,7 +120,16 @@ func DecodeState(src []byte) (*State, error) {
 	if err := d.Decode(s); err != nil {
 		return nil, fmt.Errorf("cluster: reading the state: %w", err)
 	}
+	s.upgrade()
 	return s, s.check()
+}
+
+// upgrade makes the present format of an earlier one. (What format 1 lacks, reading
+// its settings has filled in.)
+func (s *State) upgrade() {
+	if s.Format == stateFormatOld {
+		s.Format = stateFormat
+	}
 }
 
 // check returns an error if an invariant does not hold.

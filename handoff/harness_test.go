@@ -123,13 +123,19 @@ func (h *host) restart() {
 	h.start()
 }
 
-// wipe empties the partition, as a disk does that was replaced, and starts again.
+// wipe empties the partition, as a disk is that was replaced, and starts again.
 func (h *host) wipe() {
 	b := new(storage.Batch)
 	for _, r := range storage.PartitionRanges(uint32(part)) {
 		b.DeleteRange(r.Lower, r.Upper)
 	}
-	vnode.MarkIncomplete(b, part)
+	if _, err := h.disk.Apply(b); err != nil {
+		h.c.t.Fatal(err)
+	}
+	b.Reset()
+	if err := vnode.Lose(b, h.disk, part, 3, true); err != nil {
+		h.c.t.Fatal(err)
+	}
 	if _, err := h.disk.Apply(b); err != nil {
 		h.c.t.Fatal(err)
 	}

@@ -59,12 +59,23 @@ func ExpiryRange(partition uint32, millis int64) (lower, upper []byte) {
 // Range is [Lower, Upper).
 type Range struct{ Lower, Upper []byte }
 
+// partitionSpaces are the keyspaces that are cut by partition.
+var partitionSpaces = []byte{spaceData, spaceExpiry, spaceGraves, spaceHints, spacePartition, spaceTree, spaceValues}
+
+// DerivedRanges hold what belongs to a partition and is no object and no hint:
+// indexes of the objects, and what is the vnode's as a whole.
+func DerivedRanges(partition uint32) []Range {
+	return rangesOf(partition, []byte{spaceExpiry, spaceGraves, spacePartition, spaceTree})
+}
+
 // PartitionRanges hold all that belongs to a partition, in all keyspaces, what is
 // the vnode's as a whole included: who drops the rest and keeps some of that sets
 // it again after the DeleteRange, in the same batch.
-func PartitionRanges(partition uint32) []Range {
+func PartitionRanges(partition uint32) []Range { return rangesOf(partition, partitionSpaces) }
+
+func rangesOf(partition uint32, spaces []byte) []Range {
 	var out []Range
-	for _, space := range []byte{spaceData, spaceExpiry, spaceGraves, spaceHints, spacePartition, spaceTree, spaceValues} {
+	for _, space := range spaces {
 		lower := appendHead(nil, space, partition)
 		out = append(out, Range{lower, prefixEnd(lower)})
 	}
@@ -85,4 +96,18 @@ func prefixEnd(prefix []byte) []byte {
 		}
 	}
 	panic("storage: a prefix without an end")
+}
+
+// noPartition is above all partitions.
+const noPartition = 1<<32 - 1
+
+// SentinelKeys are one key in every keyspace that holds a partition's data,
+// outside of all partitions: what stands there tells whether the keyspace still
+// is the one that it was put into.
+func SentinelKeys() [][]byte {
+	var keys [][]byte
+	for _, space := range partitionSpaces {
+		keys = append(keys, appendHead(nil, space, noPartition))
+	}
+	return keys
 }

@@ -80,12 +80,30 @@ func (t *Tx) checkRecord(p ring.PartitionID, k replica.Key, o causal.Object, see
 	} else if wrongGrave {
 		t.Set(graveKey(p, k), nil)
 	}
+	if err := t.checkExpiry(p, k, o); err != nil {
+		return false, err
+	}
 	should := !o.Forgettable(seen) || has
 	if has == should && (!has || version == o.Digest()) {
 		return wrongGrave, nil
 	}
 	t.setEntry(p, class, k, version, has, o.Digest(), should)
 	return true, nil
+}
+
+// checkExpiry notes when a record expires, if that is not noted.
+func (t *Tx) checkExpiry(p ring.PartitionID, k replica.Key, o causal.Object) error {
+	last := lastExpiry(o)
+	if last == 0 {
+		return nil
+	}
+	key := expiryKey(p, last, k)
+	_, err := t.Get(key)
+	if errors.Is(err, storage.ErrNotFound) {
+		t.Set(key, nil)
+		return nil
+	}
+	return err
 }
 
 // checkSums holds the sums of a range of leaves against the entries, and those

@@ -92,12 +92,34 @@ func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
 	return true
 }
 
-// MarkIncomplete adds to b that the vnode of p lost its data: it answers no
-// reads until it has been compared with enough other owners.
-func MarkIncomplete(b *storage.Batch, p ring.PartitionID) {
-	b.Set(incompleteKey(p), []byte{seenVersion})
-	b.Delete(seenKey(p))
-	b.Delete(actorKey(p))
+// Lose adds to b what makes the best of a partition that lost data: what is left
+// of its objects and hints stays, and what was derived from all of them goes. A
+// vnode of an owner answers no reads until it has been compared with enough other
+// owners; before that, a replica.CheckTree sets its indexes right.
+func Lose(b *storage.Batch, left storage.Reader, p ring.PartitionID, slots int, owner bool) error {
+	for _, derived := range storage.DerivedRanges(uint32(p)) {
+		b.DeleteRange(derived.Lower, derived.Upper)
+	}
+	if owner {
+		b.Set(incompleteKey(p), []byte{seenVersion})
+	}
+	hints := hintTotals{count: make([]int64, slots), bytes: make([]int64, slots)}
+	total := int64(0)
+	for slot := range slots {
+		lower, upper := storage.HintRange(uint32(p), uint8(slot))
+		if err := left.Scan(lower, upper, func(key, value []byte) bool {
+			hints.count[slot]++
+			hints.bytes[slot] += int64(len(key) + len(value))
+			total++
+			return true
+		}); err != nil {
+			return err
+		}
+	}
+	if total > 0 {
+		b.Set(hintTotalsKey(p), hints.append(nil))
+	}
+	return nil
 }
 
 func incompleteKey(p ring.PartitionID) []byte {

@@ -92,30 +92,45 @@ func (f *flight) tick() {
 // send delivers one message; its outcome comes back as an event, from another
 // goroutine or from here.
 func (f *flight) send(s replica.Send) {
-	env := replica.Envelope{
-		From: f.c.self, To: s.To, Epoch: f.epoch, Partition: f.partition,
+	f.c.ask(replica.Envelope{
+		From: f.c.self, To: s.To, Epoch: f.epoch, Partition: f.partition, Fallback: s.Fallback,
 		Deadline: f.deadline, Message: s.Message,
-	}
-	if s.To == f.c.self {
-		f.c.local(env, func(answer replica.Envelope) {
-			f.step(replica.Answer{Seq: s.Seq, Message: answer.Message})
-		})
+	}, s.Seq, f.step)
+}
+
+// ask sends a message to a vnode, of this member too, and hands back what comes
+// of it as the event of a step machine. Then must not block.
+func (c *coordinator) ask(env replica.Envelope, seq uint32, then func(replica.Event)) {
+	if env.To == c.self {
+		c.local(env, func(answer replica.Envelope) { then(replica.Answer{Seq: seq, Message: answer.Message}) })
 		return
 	}
 	sent := time.Now()
-	_, isRead := s.Message.(replica.Read)
-	f.c.peers.Send(env, func(answer replica.Envelope, err error) {
+	_, isRead := env.Message.(replica.Read)
+	c.peers.Send(env, func(answer replica.Envelope, err error) {
 		now := time.Now()
-		f.c.latency.observe(now, s.To, now.Sub(sent), isRead, err == nil)
+		if isRequest(env.Message) {
+			c.latency.observe(now, env.To, now.Sub(sent), isRead, err == nil)
+		}
 		if err != nil {
-			f.step(replica.Lost{Seq: s.Seq, Sent: peer.MayHaveArrived(err)})
+			then(replica.Lost{Seq: seq, Sent: peer.MayHaveArrived(err)})
 			return
 		}
 		if failure, ok := answer.Message.(replica.Failure); ok {
-			f.c.learn(s.To, answer.Epoch, failure)
+			c.learn(env.To, answer.Epoch, failure)
 		}
-		f.step(replica.Answer{Seq: s.Seq, Message: answer.Message})
+		then(replica.Answer{Seq: seq, Message: answer.Message})
 	})
+}
+
+// isRequest says that m is of a client's request, whose latency tells how fast a
+// member answers those.
+func isRequest(m replica.Message) bool {
+	switch m.(type) {
+	case replica.Read, replica.Store, replica.Forward, replica.List:
+		return true
+	}
+	return false
 }
 
 // local hands a message to this member's own vnode.

@@ -42,6 +42,8 @@ type Member struct {
 	store  *pebblestore.Store
 	pool   *executor.Pool
 	coord  *coordinator
+	repair *repairer
+	disk   *disk
 	stats  *stats
 	at     Endpoints
 
@@ -204,10 +206,15 @@ func (m *Member) open(proven bool) error {
 		return err
 	}
 	state := m.node.State()
+	lost, err := identifyStore(m.store, m.dir, state.Ring, m.config.Logger)
+	if err != nil {
+		return err
+	}
+	m.disk = newDisk(m.config.DataDir, m.config.Logger)
 	c := executor.DefaultConfig()
 	c.Vnode.Self, c.Vnode.Ring, c.Vnode.Types = m.dir.ID(), state.Ring, typesOf(state)
 	c.Vnode.StartCount, c.Vnode.Proven = m.node.Starts(), proven
-	c.Vnode.Random = randomUint64
+	c.Vnode.Random, c.Vnode.HintBytesMax = randomUint64, state.Settings.HintBytesMax
 	c.Behind = m.catchUp
 	c.Notice = m.notice
 	if m.pool, err = executor.Open(c, m.store); err != nil {
@@ -219,6 +226,11 @@ func (m *Member) open(proven bool) error {
 		hedges: &allowance{share: hedgeShare, most: hedgeBurst}, stats: m.stats, log: m.config.Logger,
 		catchUp: m.catchUp,
 	}
+	m.repair = newRepairer(m.coord, m.stats.repair, m.config.Logger)
+	m.running.Go(func() { m.repair.run(m.ctx, lost) })
+	m.running.Go(func() {
+		m.disk.watch(m.ctx, func() int64 { return m.node.State().Settings.DiskReserveBytes }, m.pool.Room)
+	})
 	m.handler.coord.Store(m.coord)
 	return nil
 }
@@ -242,7 +254,7 @@ func randomUint64() uint64 {
 // connected to.
 func (m *Member) follow() {
 	state := m.node.State()
-	m.pool.Install(vnode.Installed{Ring: state.Ring, Types: typesOf(state), HintBytesMax: 1 << 30})
+	m.pool.Install(vnode.Installed{Ring: state.Ring, Types: typesOf(state), HintBytesMax: state.Settings.HintBytesMax})
 	m.ring.Store(state.Ring)
 	ids := make([]ring.MemberID, 0, len(state.Members))
 	for id := range state.Members {
@@ -276,6 +288,20 @@ func (m *Member) notice(n vnode.Notice) {
 		m.fail(fmt.Errorf("the disk could not be written: %s", n.Detail))
 	case vnode.NoticeSkew:
 		m.config.Logger.Warn("a clock is off", "partition", n.Partition, "detail", n.Detail)
+	case vnode.NoticeVnodeFailed:
+		m.config.Logger.Error("a vnode serves no more for a while: its disk returned an error", "partition", n.Partition, "error", n.Detail)
+		m.disk.notice(n)
+	case vnode.NoticeVnodeServes:
+		m.config.Logger.Info("a vnode's disk is tried again", "partition", n.Partition)
+		m.disk.notice(n)
+	case vnode.NoticeDamaged:
+		m.stats.readFails.Inc()
+		m.config.Logger.Error("a record is corrupt", "partition", n.Partition, "bucket", n.Key.Bucket, "key", n.Key.Key, "error", n.Detail)
+		m.repair.notice(n)
+	case vnode.NoticeWhole:
+		m.config.Logger.Info("a partition that had lost data has all of it again", "partition", n.Partition)
+	case vnode.NoticeHintStored, vnode.NoticeHintRefused:
+		m.repair.notice(n)
 	}
 }
 

@@ -20,6 +20,7 @@ type stats struct {
 	newActors prometheus.Counter
 	ownDots   prometheus.Counter
 	readFails prometheus.Counter
+	repair    *repairStats
 }
 
 func newStats() *stats {
@@ -44,6 +45,7 @@ func newStats() *stats {
 		ownDots:   counter("vnode_own_dots_total", "Dots that came in as a vnode's own though it never gave them: data went back in time."),
 		readFails: counter("vnode_read_failures_total", "Reads of the disk that failed, or found a bad record."),
 	}
+	s.repair = newRepairStats(registry)
 	registry.MustRegister(s.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }

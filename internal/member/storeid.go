@@ -1,0 +1,68 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
+	"github.com/ringd/ringd/vnode"
+)
+
+// identifyStore gives a new store its name, which stands in the data directory
+// and in every keyspace. One that was emptied, or replaced, is so found out: its
+// vnodes would answer "not found" for what they had acknowledged. They are set
+// to get their data back from the other owners before they answer reads. Lost
+// says that this is so.
+func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *slog.Logger) (lost bool, err error) {
+	known, err := dir.Store()
+	if err != nil {
+		return false, err
+	}
+	if known != "" {
+		whole, err := hasName(engine, known)
+		if whole || err != nil {
+			return false, err
+		}
+	}
+	b := new(storage.Batch)
+	if known != "" {
+		log.Error("the store is not as this directory left it: part of its data is gone, and is got back from the other owners before reads are answered")
+		for p := range r.Partitions() {
+			owner := r.IsOwner(ring.PartitionID(p), r.Replicas(), dir.ID())
+			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner); err != nil {
+				return true, err
+			}
+		}
+	}
+	name := fmt.Sprintf("%016x", randomUint64())
+	for _, key := range storage.SentinelKeys() {
+		b.Set(key, []byte(name))
+	}
+	commit, err := engine.Apply(b)
+	if err == nil {
+		err = commit.Wait()
+	}
+	if err != nil {
+		return known != "", fmt.Errorf("naming the store: %w", err)
+	}
+	// The directory comes last: a crash in between names the store anew.
+	return known != "", dir.SetStore(name)
+}
+
+func hasName(engine storage.Engine, name string) (bool, error) {
+	for _, key := range storage.SentinelKeys() {
+		value, err := engine.Get(key)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("the name of the store: %w", err)
+		case string(value) != name:
+			return false, nil
+		}
+	}
+	return true, nil
+}
