@@ -139,7 +139,7 @@ func (kv *KV) sibling(tx *Tx, p ring.PartitionID, before causal.Object, w replic
 		Time: clock, Request: w.Request,
 	}
 	if !w.Delete {
-		s.Value, s.ValueSize = w.Value, len(w.Value)
+		s.Value, s.ValueSize, s.Expiry = w.Value, len(w.Value), w.Expiry
 	}
 	return s, nil
 }

@@ -61,7 +61,7 @@ func listKeys(tx *Tx, env replica.Envelope, m replica.List) (replica.ListAnswer,
 			bad = err
 			return false
 		}
-		answer.Entries = append(answer.Entries, replica.ListEntry{Name: string(parsed.Key), Live: o.Live(), Context: o.Context.Clone()})
+		answer.Entries = append(answer.Entries, replica.ListEntry{Name: string(parsed.Key), Live: o.LiveAt(tx.now.UnixMilli()), Context: o.Context.Clone()})
 		return true
 	})
 	if err == nil {
@@ -114,7 +114,7 @@ func nextBucket(tx *Tx, lower, upper []byte) (name []byte, live bool, err error)
 			return false
 		}
 		looked++
-		live = o.Live() || looked == bucketLookMax
+		live = o.LiveAt(tx.now.UnixMilli()) || looked == bucketLookMax
 		return !live
 	})
 	if err == nil {
