@@ -247,7 +247,7 @@ func inspectObject(row *ringdv1.InspectResponse_Copy, o causal.Object) {
 		row.Siblings = append(row.Siblings, &ringdv1.InspectResponse_Copy_Sibling{
 			Dot:       &ringdv1.InspectResponse_Dot{Actor: uint64(sib.Dot.Actor), Counter: sib.Dot.Counter},
 			Tombstone: sib.Tombstone, ValueSize: uint64(sib.ValueSize), ContentType: sib.ContentType, Metadata: metaTo(sib.Meta),
-			ModifiedUnixMs: sib.Time.Time().UnixMilli(), RequestId: sib.Request[:],
+			ModifiedUnixMs: sib.Time.Time().UnixMilli(), RequestId: sib.Request[:], ExpiryUnixMs: sib.Expiry,
 		})
 	}
 }
@@ -353,6 +353,11 @@ func updateType(t replica.BucketType, r *ringdv1.BucketType) (replica.BucketType
 	if timeout > 0 {
 		t.Time = timeout
 	}
+	if r.DefaultTtl != nil {
+		if t.DefaultTTL, err = ttlFrom("default_ttl", r.DefaultTtl); err != nil {
+			return t, err
+		}
+	}
 	if r.Sloppy != nil {
 		t.Strict = !*r.Sloppy
 	}
@@ -370,5 +375,6 @@ func typeTo(t replica.BucketType) *ringdv1.BucketType {
 	return &ringdv1.BucketType{
 		Name: t.Name, N: uint32(t.N), R: countTo(t.R), W: countTo(t.W), Pr: countTo(t.PR), Pw: countTo(t.PW), Dw: countTo(t.DW),
 		Sloppy: &sloppy, Timeout: durationpb.New(t.Time), RepairBlocking: &t.RepairBlocking, LastWriteWins: &t.LastWriteWins,
+		DefaultTtl: durationpb.New(t.DefaultTTL),
 	}
 }

@@ -18,6 +18,10 @@ type Backend interface {
 	// ContextKey seals and opens contexts.
 	ContextKey() causal.ContextKey
 
+	// BucketType is the properties of a type, asked for afresh if this member has
+	// not heard of it.
+	BucketType(ctx context.Context, name string) (replica.BucketType, error)
+
 	Get(ctx context.Context, g replica.Get) (quorum.Result, error)
 	Write(ctx context.Context, w replica.Write) (quorum.Result, error)
 	// List reads a page of names of one partition.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/causal"
@@ -77,9 +78,6 @@ func (s *KV) put(ctx context.Context, r *ringdv1.PutRequest) (*ringdv1.PutRespon
 	if len(r.Value) > limits.ValueBytesMax {
 		return nil, replica.Invalid("value", "has %d bytes, above the limit of %d", len(r.Value), limits.ValueBytesMax)
 	}
-	if r.Ttl != nil {
-		return nil, replica.Invalid("ttl", "expiry is not there yet: leave it out")
-	}
 	w := replica.Write{
 		Key: key, Value: r.Value, ContentType: r.ContentType,
 		IfAbsent: r.IfAbsent, IfMatch: r.IfMatch, Return: replica.Return(r.Return),
@@ -94,6 +92,9 @@ func (s *KV) put(ctx context.Context, r *ringdv1.PutRequest) (*ringdv1.PutRespon
 		return nil, replica.Invalid("if_absent", "can't be asked for together with if_match")
 	}
 	if err := s.completeWrite(&w, r.Context, r.Options, r.RequestId); err != nil {
+		return nil, err
+	}
+	if w.Expiry, err = s.expiry(ctx, r, key.Type); err != nil {
 		return nil, err
 	}
 	result, err := s.backend.Write(ctx, w)
@@ -145,10 +146,11 @@ func (s *KV) completeWrite(w *replica.Write, sealed []byte, o *ringdv1.WriteOpti
 }
 
 // visible is the object as a client sees it: what stands for one write counts
-// once, and tombstones only beside values.
+// once, tombstones only beside values, and what has expired by this member's
+// clock not at all.
 func (s *KV) visible(k replica.Key, o causal.Object) causal.Object {
 	t, _ := s.backend.State().BucketType(k.Type)
-	return causal.Fold(o, causal.FoldOptions{LastWriteWins: t.LastWriteWins})
+	return causal.Fold(o, causal.FoldOptions{LastWriteWins: t.LastWriteWins, Now: time.Now().UnixMilli()})
 }
 
 func (s *KV) seal(k replica.Key, v causal.Vector) []byte {

@@ -118,6 +118,17 @@ func timeoutFrom(d *durationpb.Duration) (time.Duration, error) {
 	return d.AsDuration(), nil
 }
 
+// ttlFrom reads how long a value is there; 0 if that is not said.
+func ttlFrom(field string, d *durationpb.Duration) (time.Duration, error) {
+	if d == nil {
+		return 0, nil
+	}
+	if err := d.CheckValid(); err != nil || d.AsDuration() < 0 || d.AsDuration() > replica.TTLMax {
+		return 0, replica.Invalid(field, "is %v: use 0 to %v", d.AsDuration(), replica.TTLMax)
+	}
+	return d.AsDuration(), nil
+}
+
 // countFields sets each count from its field of a request, naming the one that
 // is wrong.
 func countFields(fields ...countField) error {
@@ -194,6 +205,7 @@ func siblingsTo(o causal.Object, bare bool) []*ringdv1.Sibling {
 		out[i] = &ringdv1.Sibling{
 			ValueSize: uint64(s.ValueSize), ContentType: s.ContentType, Metadata: metaTo(s.Meta),
 			ModifiedUnixMs: s.Time.Time().UnixMilli(), Tombstone: s.Tombstone,
+			ExpiryUnixMs: s.Expiry,
 		}
 		if !bare {
 			out[i].Value = s.Value

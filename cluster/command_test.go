@@ -76,6 +76,8 @@ func TestApplyRefuses(t *testing.T) {
 	taken.Name, renamed.Name, heavy.Weight = "m2", "m5", 0
 	stranger := *planned.CommitPlan
 	stranger.Slots = append([][]ring.MemberID{{memberID(1), memberID(2), memberID(8)}}, stranger.Slots[1:]...)
+	negative, endless := bucketType("b", 2), bucketType("c", 2)
+	negative.DefaultTTL, endless.DefaultTTL = -1, replica.TTLMax+1
 	badSettings := DefaultSettings()
 	badSettings.SloppyAfter = 0
 	for name, c := range map[string]struct {
@@ -106,6 +108,8 @@ func TestApplyRefuses(t *testing.T) {
 		"n=all":            {s, Command{CreateBucketType: bucketType("c", int(replica.All))}, replica.KindInvalid, "n=all is not there yet"},
 		"no such type":     {s, Command{UpdateBucketType: bucketType("c", 2)}, replica.KindNotFound, "no bucket type"},
 		"n is fixed":       {s, Command{UpdateBucketType: bucketType("b", 3)}, replica.KindInvalid, "fixed"},
+		"negative ttl":     {s, Command{UpdateBucketType: negative}, replica.KindInvalid, "default_ttl"},
+		"endless ttl":      {s, Command{CreateBucketType: endless}, replica.KindInvalid, "default_ttl"},
 		"settings":         {s, Command{UpdateSettings: &badSettings}, replica.KindInvalid, "sloppy_after"},
 	} {
 		next, err := c.s.Apply(c.c)
@@ -216,6 +220,8 @@ func TestGolden(t *testing.T) {
 		planned.CommitPlan.Slots[p] = []ring.MemberID{memberID(1), memberID(2), memberID(3)}
 	}
 	settings := DefaultSettings()
+	expiring := bucketType("b", 2)
+	expiring.DefaultTTL = time.Hour
 	full := mustApply(t, s, planned)
 	full.Removed = map[ring.MemberID]bool{memberID(8): true}
 	for name, v := range map[string]interface{ Encode() ([]byte, error) }{
@@ -227,6 +233,7 @@ func TestGolden(t *testing.T) {
 		"commit-plan":        planned,
 		"create-bucket-type": Command{CreateBucketType: bucketType("b", 2)},
 		"update-bucket-type": Command{UpdateBucketType: bucketType("b", 2)},
+		"default-ttl":        Command{UpdateBucketType: expiring},
 		"update-settings":    Command{UpdateSettings: &settings},
 	} {
 		got, err := v.Encode()

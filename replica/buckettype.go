@@ -87,7 +87,15 @@ type BucketType struct {
 	RepairBlocking bool `json:"repair_blocking"`
 	// LastWriteWins answers only the newest sibling, by hybrid logical clock.
 	LastWriteWins bool `json:"last_write_wins"`
+	// DefaultTTL is how long values are there whose put doesn't say; 0 is for
+	// ever. It stands in what is persisted only where it was set, so that a
+	// release without it can go on with the other types.
+	DefaultTTL time.Duration `json:"default_ttl,omitempty"`
 }
+
+// TTLMax bounds how far ahead a value may expire: beyond it, a wrong unit is
+// likelier than a wish.
+const TTLMax = 100 * 365 * 24 * time.Hour
 
 // DefaultTimeout bounds a request that names no deadline: long enough to ride
 // out a lost member's detection, short enough that a caller notices.
@@ -119,6 +127,9 @@ func (t BucketType) Validate(replicas int) error {
 	}
 	if t.Time <= 0 {
 		return Invalid("timeout", "the timeout is %v: it has to be above 0", t.Time)
+	}
+	if t.DefaultTTL < 0 || t.DefaultTTL > TTLMax {
+		return Invalid("default_ttl", "is %v: use 0, which is for ever, to %v", t.DefaultTTL, TTLMax)
 	}
 	_, err := Resolve(t, Options{})
 	return err

@@ -136,6 +136,7 @@ func badKeys(t *testing.T, kv ringdv1.KVClient) {
 }
 
 func badPuts(t *testing.T, kv ringdv1.KVClient, known []byte) {
+	below, soon, micros := int64(-1), time.Now().Add(time.Hour).UnixMilli(), time.Now().UnixMicro()
 	options := func(o *ringdv1.WriteOptions) *ringdv1.PutRequest { return &ringdv1.PutRequest{Options: o} }
 	for name, c := range map[string]struct {
 		put  *ringdv1.PutRequest
@@ -152,7 +153,12 @@ func badPuts(t *testing.T, kv ringdv1.KVClient, known []byte) {
 		"zero request id":   {&ringdv1.PutRequest{RequestId: make([]byte, 16)}, invalid("request_id", 16)},
 		"both conditions":   {&ringdv1.PutRequest{Key: key("kept"), IfAbsent: true, IfMatch: true, Context: known}, invalid("if_absent", "if_match")},
 		"if_match alone":    {&ringdv1.PutRequest{IfMatch: true}, invalid("context", "if_match")},
-		"ttl":               {&ringdv1.PutRequest{Ttl: durationpb.New(time.Hour)}, invalid("ttl")},
+		"ttl":               {&ringdv1.PutRequest{Ttl: durationpb.New(-1)}, invalid("ttl", "0 to")},
+		"endless ttl":       {&ringdv1.PutRequest{Ttl: durationpb.New(101 * 365 * 24 * time.Hour)}, invalid("ttl", "0 to")},
+		"ttl beyond limits": {&ringdv1.PutRequest{Ttl: &durationpb.Duration{Seconds: 1, Nanos: -1}}, invalid("ttl")},
+		"expiry below 0":    {&ringdv1.PutRequest{ExpiryUnixMs: &below}, invalid("expiry_unix_ms", "Unix milliseconds")},
+		"expiry in micros":  {&ringdv1.PutRequest{ExpiryUnixMs: &micros}, invalid("expiry_unix_ms", "Unix milliseconds")},
+		"expiry and ttl":    {&ringdv1.PutRequest{ExpiryUnixMs: &soon, Ttl: durationpb.New(time.Hour)}, invalid("expiry_unix_ms", "together with ttl")},
 		"return":            {&ringdv1.PutRequest{Return: 3}, invalid("return")},
 		"w above n":         {options(&ringdv1.WriteOptions{W: number(4)}), invalid("w", "n=3")},
 		"w of 0":            {options(&ringdv1.WriteOptions{W: number(0)}), invalid("w", "n=3")},

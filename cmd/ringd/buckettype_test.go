@@ -85,6 +85,7 @@ func badTypes(t *testing.T, admin ringdv1.AdminClient) {
 		"w":                 {&ringdv1.BucketType{Name: "double", W: number(3)}, invalid("w", "n=2")},
 		"r":                 {&ringdv1.BucketType{Name: "double", R: number(0)}, invalid("r", "n=2")},
 		"timeout":           {&ringdv1.BucketType{Name: "double", Timeout: durationpb.New(-1)}, invalid("timeout", "above 0")},
+		"default_ttl":       {&ringdv1.BucketType{Name: "double", DefaultTtl: durationpb.New(-1)}, invalid("default_ttl", "0 to")},
 		"nothing":           {nil, refusal{code: codes.NotFound}},
 		"default's fixed n": {&ringdv1.BucketType{Name: "default", N: 1}, invalid("n", 3, "fixed")},
 	} {

@@ -33,6 +33,9 @@ type Config struct {
 	// StartWithin is how long a start waits to be agreed on before the member
 	// serves without; its vnodes then take new actors.
 	StartWithin time.Duration
+	// SweepEvery is the pause, on average, between two looks for keys that have
+	// expired and are to be deleted.
+	SweepEvery time.Duration
 }
 
 // DefaultConfig returns the defaults.
@@ -42,6 +45,8 @@ func DefaultConfig() Config {
 		Logger: slog.Default(),
 		// A few elections: members that start together need one.
 		StartWithin: 5 * time.Second,
+		// Nobody sees what has expired; this is how long it takes up room.
+		SweepEvery: time.Minute,
 	}
 }
 
@@ -59,6 +64,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--zone has %d bytes: use at most %d", len(c.Zone), NameBytesMax)
 	case c.Weight < 1:
 		return fmt.Errorf("--weight is %d: use 1 or more", c.Weight)
+	case c.SweepEvery <= 0:
+		return fmt.Errorf("SweepEvery is %v: it has to be above 0", c.SweepEvery)
 	}
 	if err := (ring.Config{Partitions: c.Partitions, Replicas: c.Replicas}).Validate(); err != nil {
 		return fmt.Errorf("--%w", err)

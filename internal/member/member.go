@@ -122,6 +122,7 @@ func (m *Member) start(ctx context.Context) error {
 	}
 	m.node.OnChange(m.follow)
 	m.running.Go(m.watch)
+	m.running.Go(func() { newSweeper(m).run(m.ctx) })
 	m.serving.Store(true)
 	m.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	return m.at.write(m.config.DataDir)

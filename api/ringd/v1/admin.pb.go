@@ -894,8 +894,11 @@ type BucketType struct {
 	Timeout        *durationpb.Duration   `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	RepairBlocking *bool                  `protobuf:"varint,10,opt,name=repair_blocking,json=repairBlocking,proto3,oneof" json:"repair_blocking,omitempty"`
 	LastWriteWins  *bool                  `protobuf:"varint,11,opt,name=last_write_wins,json=lastWriteWins,proto3,oneof" json:"last_write_wins,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// default_ttl is how long values are there whose put doesn't say; 0 is for
+	// ever.
+	DefaultTtl    *durationpb.Duration `protobuf:"bytes,12,opt,name=default_ttl,json=defaultTtl,proto3" json:"default_ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketType) Reset() {
@@ -1003,6 +1006,13 @@ func (x *BucketType) GetLastWriteWins() bool {
 		return *x.LastWriteWins
 	}
 	return false
+}
+
+func (x *BucketType) GetDefaultTtl() *durationpb.Duration {
+	if x != nil {
+		return x.DefaultTtl
+	}
+	return nil
 }
 
 type CreateBucketTypeRequest struct {
@@ -1740,8 +1750,11 @@ type InspectResponse_Copy_Sibling struct {
 	Metadata       map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	ModifiedUnixMs int64                  `protobuf:"varint,6,opt,name=modified_unix_ms,json=modifiedUnixMs,proto3" json:"modified_unix_ms,omitempty"`
 	RequestId      []byte                 `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// expiry_unix_ms: 0 is never. What has expired stands here until it is
+	// swept.
+	ExpiryUnixMs  int64 `protobuf:"varint,8,opt,name=expiry_unix_ms,json=expiryUnixMs,proto3" json:"expiry_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InspectResponse_Copy_Sibling) Reset() {
@@ -1821,6 +1834,13 @@ func (x *InspectResponse_Copy_Sibling) GetRequestId() []byte {
 		return x.RequestId
 	}
 	return nil
+}
+
+func (x *InspectResponse_Copy_Sibling) GetExpiryUnixMs() int64 {
+	if x != nil {
+		return x.ExpiryUnixMs
+	}
+	return 0
 }
 
 var File_ringd_v1_admin_proto protoreflect.FileDescriptor
@@ -1915,7 +1935,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\"Q\n" +
 	"\x0eCommitResponse\x12%\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\xaf\x03\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xeb\x03\n" +
 	"\n" +
 	"BucketType\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\f\n" +
@@ -1929,7 +1949,9 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\atimeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12,\n" +
 	"\x0frepair_blocking\x18\n" +
 	" \x01(\bH\x01R\x0erepairBlocking\x88\x01\x01\x12+\n" +
-	"\x0flast_write_wins\x18\v \x01(\bH\x02R\rlastWriteWins\x88\x01\x01B\t\n" +
+	"\x0flast_write_wins\x18\v \x01(\bH\x02R\rlastWriteWins\x88\x01\x01\x12:\n" +
+	"\vdefault_ttl\x18\f \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"defaultTtlB\t\n" +
 	"\a_sloppyB\x12\n" +
 	"\x10_repair_blockingB\x12\n" +
 	"\x10_last_write_wins\"P\n" +
@@ -1954,20 +1976,20 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\vbucket_type\x18\x01 \x01(\v2\x14.ringd.v1.BucketTypeR\n" +
 	"bucketType\"1\n" +
 	"\x0eInspectRequest\x12\x1f\n" +
-	"\x03key\x18\x01 \x01(\v2\r.ringd.v1.KeyR\x03key\"\x85\x06\n" +
+	"\x03key\x18\x01 \x01(\v2\r.ringd.v1.KeyR\x03key\"\xab\x06\n" +
 	"\x0fInspectResponse\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x126\n" +
 	"\x06copies\x18\x02 \x03(\v2\x1e.ringd.v1.InspectResponse.CopyR\x06copies\x1a5\n" +
 	"\x03Dot\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\x04R\x05actor\x12\x18\n" +
-	"\acounter\x18\x02 \x01(\x04R\acounter\x1a\xe4\x04\n" +
+	"\acounter\x18\x02 \x01(\x04R\acounter\x1a\x8a\x05\n" +
 	"\x04Copy\x12(\n" +
 	"\x06member\x18\x01 \x01(\v2\x10.ringd.v1.MemberR\x06member\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x127\n" +
 	"\acontext\x18\x03 \x03(\v2\x1d.ringd.v1.InspectResponse.DotR\acontext\x12B\n" +
 	"\bsiblings\x18\x04 \x03(\v2&.ringd.v1.InspectResponse.Copy.SiblingR\bsiblings\x12\x16\n" +
 	"\x06digest\x18\x05 \x01(\x04R\x06digest\x12\x12\n" +
-	"\x04size\x18\x06 \x01(\x04R\x04size\x1a\xf2\x02\n" +
+	"\x04size\x18\x06 \x01(\x04R\x04size\x1a\x98\x03\n" +
 	"\aSibling\x12/\n" +
 	"\x03dot\x18\x01 \x01(\v2\x1d.ringd.v1.InspectResponse.DotR\x03dot\x12\x1c\n" +
 	"\ttombstone\x18\x02 \x01(\bR\ttombstone\x12\x1d\n" +
@@ -1977,7 +1999,8 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\bmetadata\x18\x05 \x03(\v24.ringd.v1.InspectResponse.Copy.Sibling.MetadataEntryR\bmetadata\x12(\n" +
 	"\x10modified_unix_ms\x18\x06 \x01(\x03R\x0emodifiedUnixMs\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\a \x01(\fR\trequestId\x1a;\n" +
+	"request_id\x18\a \x01(\fR\trequestId\x12$\n" +
+	"\x0eexpiry_unix_ms\x18\b \x01(\x03R\fexpiryUnixMs\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xde\x05\n" +
@@ -2062,44 +2085,45 @@ var file_ringd_v1_admin_proto_depIdxs = []int32{
 	31, // 16: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
 	31, // 17: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
 	32, // 18: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
-	13, // 19: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 20: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 21: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
-	13, // 22: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 23: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 24: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	30, // 25: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
-	27, // 26: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
-	2,  // 27: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
-	26, // 28: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
-	28, // 29: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
-	26, // 30: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
-	29, // 31: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	3,  // 32: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
-	5,  // 33: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
-	7,  // 34: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
-	9,  // 35: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
-	11, // 36: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
-	14, // 37: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
-	16, // 38: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
-	18, // 39: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
-	20, // 40: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
-	22, // 41: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
-	4,  // 42: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
-	6,  // 43: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
-	8,  // 44: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
-	10, // 45: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
-	12, // 46: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
-	15, // 47: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
-	17, // 48: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
-	19, // 49: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
-	21, // 50: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
-	23, // 51: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
-	42, // [42:52] is the sub-list for method output_type
-	32, // [32:42] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	32, // 19: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
+	13, // 20: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	13, // 21: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	13, // 22: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
+	13, // 23: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	13, // 24: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	13, // 25: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	30, // 26: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
+	27, // 27: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
+	2,  // 28: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
+	26, // 29: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
+	28, // 30: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
+	26, // 31: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
+	29, // 32: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	3,  // 33: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
+	5,  // 34: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
+	7,  // 35: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
+	9,  // 36: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
+	11, // 37: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
+	14, // 38: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
+	16, // 39: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
+	18, // 40: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
+	20, // 41: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
+	22, // 42: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
+	4,  // 43: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
+	6,  // 44: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
+	8,  // 45: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
+	10, // 46: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
+	12, // 47: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
+	15, // 48: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
+	17, // 49: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
+	19, // 50: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
+	21, // 51: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
+	23, // 52: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
+	43, // [43:53] is the sub-list for method output_type
+	33, // [33:43] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_ringd_v1_admin_proto_init() }

@@ -287,7 +287,10 @@ type Sibling struct {
 	// modified_unix_ms by the coordinating member's clock.
 	ModifiedUnixMs int64 `protobuf:"varint,5,opt,name=modified_unix_ms,json=modifiedUnixMs,proto3" json:"modified_unix_ms,omitempty"`
 	// tombstone: this sibling is a deletion.
-	Tombstone     bool `protobuf:"varint,6,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
+	Tombstone bool `protobuf:"varint,6,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
+	// expiry_unix_ms is when the value is gone, by the clock of the member that
+	// is asked; 0 is never.
+	ExpiryUnixMs  int64 `protobuf:"varint,7,opt,name=expiry_unix_ms,json=expiryUnixMs,proto3" json:"expiry_unix_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +365,13 @@ func (x *Sibling) GetTombstone() bool {
 		return x.Tombstone
 	}
 	return false
+}
+
+func (x *Sibling) GetExpiryUnixMs() int64 {
+	if x != nil {
+		return x.ExpiryUnixMs
+	}
+	return 0
 }
 
 type GetRequest struct {
@@ -461,8 +471,8 @@ func (x *GetRequest) GetHead() bool {
 
 type GetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// found is false if the key was never written or is deleted. A context comes
-	// with a deleted key too: writing with it replaces the deletion.
+	// found is false if the key was never written, is deleted or has expired. A
+	// context comes with such a key too: writing with it replaces what is left.
 	Found    bool       `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
 	Siblings []*Sibling `protobuf:"bytes,2,rep,name=siblings,proto3" json:"siblings,omitempty"`
 	// context is opaque and good for this key only. Hand it to the write that
@@ -618,8 +628,14 @@ type PutRequest struct {
 	// request_id: 16 bytes, the same over all retries of one write. Drawn by the
 	// member if empty.
 	RequestId []byte `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// ttl is refused until expiry exists.
-	Ttl           *durationpb.Duration `protobuf:"bytes,11,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// ttl is how long the value is there, from when the member takes the request,
+	// rounded up to milliseconds, up to 100 years. Not set, or 0: as the bucket
+	// type says.
+	Ttl *durationpb.Duration `protobuf:"bytes,11,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// expiry_unix_ms, instead of ttl, is when the value is gone, whatever the
+	// bucket type says; 0 is never. A time in the past is no error: what was
+	// written to be gone by now is gone.
+	ExpiryUnixMs  *int64 `protobuf:"varint,12,opt,name=expiry_unix_ms,json=expiryUnixMs,proto3,oneof" json:"expiry_unix_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -729,6 +745,13 @@ func (x *PutRequest) GetTtl() *durationpb.Duration {
 		return x.Ttl
 	}
 	return nil
+}
+
+func (x *PutRequest) GetExpiryUnixMs() int64 {
+	if x != nil && x.ExpiryUnixMs != nil {
+		return *x.ExpiryUnixMs
+	}
+	return 0
 }
 
 type PutResponse struct {
@@ -1870,7 +1893,7 @@ const file_ringd_v1_kv_proto_rawDesc = "" +
 	"\vbucket_type\x18\x01 \x01(\tR\n" +
 	"bucketType\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\fR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\fR\x03key\"\xa3\x02\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\"\xc9\x02\n" +
 	"\aSibling\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
@@ -1878,7 +1901,8 @@ const file_ringd_v1_kv_proto_rawDesc = "" +
 	"\fcontent_type\x18\x03 \x01(\tR\vcontentType\x12;\n" +
 	"\bmetadata\x18\x04 \x03(\v2\x1f.ringd.v1.Sibling.MetadataEntryR\bmetadata\x12(\n" +
 	"\x10modified_unix_ms\x18\x05 \x01(\x03R\x0emodifiedUnixMs\x12\x1c\n" +
-	"\ttombstone\x18\x06 \x01(\bR\ttombstone\x1a;\n" +
+	"\ttombstone\x18\x06 \x01(\bR\ttombstone\x12$\n" +
+	"\x0eexpiry_unix_ms\x18\a \x01(\x03R\fexpiryUnixMs\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x02\n" +
@@ -1903,7 +1927,7 @@ const file_ringd_v1_kv_proto_rawDesc = "" +
 	"\x02dw\x18\x03 \x01(\v2\x0f.ringd.v1.CountR\x02dw\x12\x1b\n" +
 	"\x06sloppy\x18\x04 \x01(\bH\x00R\x06sloppy\x88\x01\x01\x123\n" +
 	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeoutB\t\n" +
-	"\a_sloppy\"\xa8\x04\n" +
+	"\a_sloppy\"\xe6\x04\n" +
 	"\n" +
 	"PutRequest\x12\x1f\n" +
 	"\x03key\x18\x01 \x01(\v2\r.ringd.v1.KeyR\x03key\x12\x14\n" +
@@ -1918,14 +1942,16 @@ const file_ringd_v1_kv_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\n" +
 	" \x01(\fR\trequestId\x12+\n" +
-	"\x03ttl\x18\v \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x1a;\n" +
+	"\x03ttl\x18\v \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12)\n" +
+	"\x0eexpiry_unix_ms\x18\f \x01(\x03H\x00R\fexpiryUnixMs\x88\x01\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
 	"\x06Return\x12\x12\n" +
 	"\x0eRETURN_NOTHING\x10\x00\x12\x0f\n" +
 	"\vRETURN_HEAD\x10\x01\x12\x0f\n" +
-	"\vRETURN_BODY\x10\x02\"V\n" +
+	"\vRETURN_BODY\x10\x02B\x11\n" +
+	"\x0f_expiry_unix_ms\"V\n" +
 	"\vPutResponse\x12\x18\n" +
 	"\acontext\x18\x01 \x01(\fR\acontext\x12-\n" +
 	"\bsiblings\x18\x02 \x03(\v2\x11.ringd.v1.SiblingR\bsiblings\"\xb6\x01\n" +
@@ -2130,6 +2156,7 @@ func file_ringd_v1_kv_proto_init() {
 	}
 	file_ringd_v1_kv_proto_msgTypes[3].OneofWrappers = []any{}
 	file_ringd_v1_kv_proto_msgTypes[5].OneofWrappers = []any{}
+	file_ringd_v1_kv_proto_msgTypes[6].OneofWrappers = []any{}
 	file_ringd_v1_kv_proto_msgTypes[18].OneofWrappers = []any{
 		(*PipelineRequest_Get)(nil),
 		(*PipelineRequest_Put)(nil),
