@@ -41,6 +41,24 @@ type Backend interface {
 	Commit(ctx context.Context, epoch ring.Epoch) (bool, error)
 	// Apply has a command agreed on.
 	Apply(ctx context.Context, c cluster.Command) error
+
+	// Repair runs the comparisons of owners that this member begins, and returns
+	// once all have ended, or with ctx. One that fails is counted and is no error
+	// of the whole.
+	//
+	// Report, here and below, is called by one goroutine at a time, with the first
+	// totals, now and then, and with the last; it waits for a slow caller.
+	Repair(ctx context.Context, what RepairScope, report func(RepairProgress)) error
+	// Transfers of this member.
+	Transfers() Transfers
+	// Verify compares what all owners have, key by key; list has it report the
+	// differences. An owner that can't be asked is reported and is no error of the
+	// whole.
+	Verify(ctx context.Context, what RepairScope, list bool, report func(VerifyProgress)) error
+	// CheckTrees holds this member's hash trees against its data, and sets right
+	// what is wrong; of one partition, if p is not nil.
+	CheckTrees(ctx context.Context, p *ring.PartitionID, report func(TreeProgress)) error
+	Disk() Disk
 }
 
 // stateOf returns the agreed state, or why there is none. A member takes

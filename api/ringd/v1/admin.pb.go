@@ -144,7 +144,9 @@ type Member struct {
 	Slots      uint32 `protobuf:"varint,11,opt,name=slots,proto3" json:"slots,omitempty"`
 	FirstSlots uint32 `protobuf:"varint,12,opt,name=first_slots,json=firstSlots,proto3" json:"first_slots,omitempty"`
 	// raft is "leader", "voter", "nonvoter" or empty.
-	Raft          string `protobuf:"bytes,13,opt,name=raft,proto3" json:"raft,omitempty"`
+	Raft string `protobuf:"bytes,13,opt,name=raft,proto3" json:"raft,omitempty"`
+	// disk is set in a status' self only: a member knows no other's.
+	Disk          *Disk `protobuf:"bytes,14,opt,name=disk,proto3" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +272,85 @@ func (x *Member) GetRaft() string {
 	return ""
 }
 
+func (x *Member) GetDisk() *Disk {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+// Disk is the one below a member's data directory.
+type Disk struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	FreeBytes uint64                 `protobuf:"varint,1,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	// reserve_bytes is the setting disk_reserve_bytes.
+	ReserveBytes uint64 `protobuf:"varint,2,opt,name=reserve_bytes,json=reserveBytes,proto3" json:"reserve_bytes,omitempty"`
+	// state is "ok", or "full": below the reserve, so that writes are refused.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// vnodes_failed don't serve because the disk returned errors.
+	VnodesFailed  uint32 `protobuf:"varint,4,opt,name=vnodes_failed,json=vnodesFailed,proto3" json:"vnodes_failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disk) Reset() {
+	*x = Disk{}
+	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disk) ProtoMessage() {}
+
+func (x *Disk) ProtoReflect() protoreflect.Message {
+	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disk.ProtoReflect.Descriptor instead.
+func (*Disk) Descriptor() ([]byte, []int) {
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Disk) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetReserveBytes() uint64 {
+	if x != nil {
+		return x.ReserveBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Disk) GetVnodesFailed() uint32 {
+	if x != nil {
+		return x.VnodesFailed
+	}
+	return 0
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -278,7 +359,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	mi := &file_ringd_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +371,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	mi := &file_ringd_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +384,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 type StatusResponse struct {
@@ -332,7 +413,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[3]
+	mi := &file_ringd_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +425,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[3]
+	mi := &file_ringd_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +438,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StatusResponse) GetClusterId() string {
@@ -462,7 +543,7 @@ type RingRequest struct {
 
 func (x *RingRequest) Reset() {
 	*x = RingRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[4]
+	mi := &file_ringd_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +555,7 @@ func (x *RingRequest) String() string {
 func (*RingRequest) ProtoMessage() {}
 
 func (x *RingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[4]
+	mi := &file_ringd_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +568,7 @@ func (x *RingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingRequest.ProtoReflect.Descriptor instead.
 func (*RingRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RingRequest) GetPartition() uint32 {
@@ -519,7 +600,7 @@ type RingResponse struct {
 
 func (x *RingResponse) Reset() {
 	*x = RingResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[5]
+	mi := &file_ringd_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +612,7 @@ func (x *RingResponse) String() string {
 func (*RingResponse) ProtoMessage() {}
 
 func (x *RingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[5]
+	mi := &file_ringd_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +625,7 @@ func (x *RingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingResponse.ProtoReflect.Descriptor instead.
 func (*RingResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RingResponse) GetEpoch() *Epoch {
@@ -597,7 +678,7 @@ type MembersRequest struct {
 
 func (x *MembersRequest) Reset() {
 	*x = MembersRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[6]
+	mi := &file_ringd_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +690,7 @@ func (x *MembersRequest) String() string {
 func (*MembersRequest) ProtoMessage() {}
 
 func (x *MembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[6]
+	mi := &file_ringd_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +703,7 @@ func (x *MembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersRequest.ProtoReflect.Descriptor instead.
 func (*MembersRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 type MembersResponse struct {
@@ -634,7 +715,7 @@ type MembersResponse struct {
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[7]
+	mi := &file_ringd_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +727,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[7]
+	mi := &file_ringd_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +740,7 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MembersResponse) GetMembers() []*Member {
@@ -677,7 +758,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[8]
+	mi := &file_ringd_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +770,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[8]
+	mi := &file_ringd_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +783,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 type PlanResponse struct {
@@ -720,7 +801,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[9]
+	mi := &file_ringd_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +813,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[9]
+	mi := &file_ringd_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +826,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlanResponse) GetEpoch() *Epoch {
@@ -793,7 +874,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[10]
+	mi := &file_ringd_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +886,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[10]
+	mi := &file_ringd_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +899,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CommitRequest) GetEpoch() *Epoch {
@@ -839,7 +920,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[11]
+	mi := &file_ringd_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +932,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[11]
+	mi := &file_ringd_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +945,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CommitResponse) GetEpoch() *Epoch {
@@ -903,7 +984,7 @@ type BucketType struct {
 
 func (x *BucketType) Reset() {
 	*x = BucketType{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[12]
+	mi := &file_ringd_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +996,7 @@ func (x *BucketType) String() string {
 func (*BucketType) ProtoMessage() {}
 
 func (x *BucketType) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[12]
+	mi := &file_ringd_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1009,7 @@ func (x *BucketType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketType.ProtoReflect.Descriptor instead.
 func (*BucketType) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BucketType) GetName() string {
@@ -1025,7 +1106,7 @@ type CreateBucketTypeRequest struct {
 
 func (x *CreateBucketTypeRequest) Reset() {
 	*x = CreateBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[13]
+	mi := &file_ringd_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1118,7 @@ func (x *CreateBucketTypeRequest) String() string {
 func (*CreateBucketTypeRequest) ProtoMessage() {}
 
 func (x *CreateBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[13]
+	mi := &file_ringd_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1131,7 @@ func (x *CreateBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*CreateBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateBucketTypeRequest) GetBucketType() *BucketType {
@@ -1069,7 +1150,7 @@ type CreateBucketTypeResponse struct {
 
 func (x *CreateBucketTypeResponse) Reset() {
 	*x = CreateBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[14]
+	mi := &file_ringd_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1162,7 @@ func (x *CreateBucketTypeResponse) String() string {
 func (*CreateBucketTypeResponse) ProtoMessage() {}
 
 func (x *CreateBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[14]
+	mi := &file_ringd_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1175,7 @@ func (x *CreateBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*CreateBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateBucketTypeResponse) GetBucketType() *BucketType {
@@ -1112,7 +1193,7 @@ type ListBucketTypesRequest struct {
 
 func (x *ListBucketTypesRequest) Reset() {
 	*x = ListBucketTypesRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[15]
+	mi := &file_ringd_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1205,7 @@ func (x *ListBucketTypesRequest) String() string {
 func (*ListBucketTypesRequest) ProtoMessage() {}
 
 func (x *ListBucketTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[15]
+	mi := &file_ringd_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1218,7 @@ func (x *ListBucketTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBucketTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListBucketTypesRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 type ListBucketTypesResponse struct {
@@ -1149,7 +1230,7 @@ type ListBucketTypesResponse struct {
 
 func (x *ListBucketTypesResponse) Reset() {
 	*x = ListBucketTypesResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[16]
+	mi := &file_ringd_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1242,7 @@ func (x *ListBucketTypesResponse) String() string {
 func (*ListBucketTypesResponse) ProtoMessage() {}
 
 func (x *ListBucketTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[16]
+	mi := &file_ringd_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1255,7 @@ func (x *ListBucketTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBucketTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListBucketTypesResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListBucketTypesResponse) GetBucketTypes() []*BucketType {
@@ -1193,7 +1274,7 @@ type DescribeBucketTypeRequest struct {
 
 func (x *DescribeBucketTypeRequest) Reset() {
 	*x = DescribeBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[17]
+	mi := &file_ringd_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1286,7 @@ func (x *DescribeBucketTypeRequest) String() string {
 func (*DescribeBucketTypeRequest) ProtoMessage() {}
 
 func (x *DescribeBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[17]
+	mi := &file_ringd_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1299,7 @@ func (x *DescribeBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DescribeBucketTypeRequest) GetName() string {
@@ -1237,7 +1318,7 @@ type DescribeBucketTypeResponse struct {
 
 func (x *DescribeBucketTypeResponse) Reset() {
 	*x = DescribeBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[18]
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1330,7 @@ func (x *DescribeBucketTypeResponse) String() string {
 func (*DescribeBucketTypeResponse) ProtoMessage() {}
 
 func (x *DescribeBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[18]
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1343,7 @@ func (x *DescribeBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DescribeBucketTypeResponse) GetBucketType() *BucketType {
@@ -1282,7 +1363,7 @@ type UpdateBucketTypeRequest struct {
 
 func (x *UpdateBucketTypeRequest) Reset() {
 	*x = UpdateBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1375,7 @@ func (x *UpdateBucketTypeRequest) String() string {
 func (*UpdateBucketTypeRequest) ProtoMessage() {}
 
 func (x *UpdateBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1388,7 @@ func (x *UpdateBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateBucketTypeRequest) GetBucketType() *BucketType {
@@ -1326,7 +1407,7 @@ type UpdateBucketTypeResponse struct {
 
 func (x *UpdateBucketTypeResponse) Reset() {
 	*x = UpdateBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1419,7 @@ func (x *UpdateBucketTypeResponse) String() string {
 func (*UpdateBucketTypeResponse) ProtoMessage() {}
 
 func (x *UpdateBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1432,7 @@ func (x *UpdateBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateBucketTypeResponse) GetBucketType() *BucketType {
@@ -1370,7 +1451,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1463,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1476,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InspectRequest) GetKey() *Key {
@@ -1415,7 +1496,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1508,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1521,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InspectResponse) GetPartition() uint32 {
@@ -1470,7 +1551,7 @@ type RingResponse_Partition struct {
 
 func (x *RingResponse_Partition) Reset() {
 	*x = RingResponse_Partition{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[23]
+	mi := &file_ringd_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1563,7 @@ func (x *RingResponse_Partition) String() string {
 func (*RingResponse_Partition) ProtoMessage() {}
 
 func (x *RingResponse_Partition) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[23]
+	mi := &file_ringd_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1576,7 @@ func (x *RingResponse_Partition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingResponse_Partition.ProtoReflect.Descriptor instead.
 func (*RingResponse_Partition) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6, 0}
 }
 
 func (x *RingResponse_Partition) GetId() uint32 {
@@ -1533,7 +1614,7 @@ type PlanResponse_Row struct {
 
 func (x *PlanResponse_Row) Reset() {
 	*x = PlanResponse_Row{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[24]
+	mi := &file_ringd_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1626,7 @@ func (x *PlanResponse_Row) String() string {
 func (*PlanResponse_Row) ProtoMessage() {}
 
 func (x *PlanResponse_Row) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[24]
+	mi := &file_ringd_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1639,7 @@ func (x *PlanResponse_Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse_Row.ProtoReflect.Descriptor instead.
 func (*PlanResponse_Row) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{9, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10, 0}
 }
 
 func (x *PlanResponse_Row) GetMemberId() string {
@@ -1613,7 +1694,7 @@ type InspectResponse_Dot struct {
 
 func (x *InspectResponse_Dot) Reset() {
 	*x = InspectResponse_Dot{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[25]
+	mi := &file_ringd_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1706,7 @@ func (x *InspectResponse_Dot) String() string {
 func (*InspectResponse_Dot) ProtoMessage() {}
 
 func (x *InspectResponse_Dot) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[25]
+	mi := &file_ringd_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1719,7 @@ func (x *InspectResponse_Dot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Dot.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Dot) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *InspectResponse_Dot) GetActor() uint64 {
@@ -1671,7 +1752,7 @@ type InspectResponse_Copy struct {
 
 func (x *InspectResponse_Copy) Reset() {
 	*x = InspectResponse_Copy{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[26]
+	mi := &file_ringd_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1764,7 @@ func (x *InspectResponse_Copy) String() string {
 func (*InspectResponse_Copy) ProtoMessage() {}
 
 func (x *InspectResponse_Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[26]
+	mi := &file_ringd_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +1777,7 @@ func (x *InspectResponse_Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Copy.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Copy) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22, 1}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 1}
 }
 
 func (x *InspectResponse_Copy) GetMember() *Member {
@@ -1759,7 +1840,7 @@ type InspectResponse_Copy_Sibling struct {
 
 func (x *InspectResponse_Copy_Sibling) Reset() {
 	*x = InspectResponse_Copy_Sibling{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[27]
+	mi := &file_ringd_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1852,7 @@ func (x *InspectResponse_Copy_Sibling) String() string {
 func (*InspectResponse_Copy_Sibling) ProtoMessage() {}
 
 func (x *InspectResponse_Copy_Sibling) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[27]
+	mi := &file_ringd_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +1865,7 @@ func (x *InspectResponse_Copy_Sibling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Copy_Sibling.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Copy_Sibling) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22, 1, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 1, 0}
 }
 
 func (x *InspectResponse_Copy_Sibling) GetDot() *InspectResponse_Dot {
@@ -1847,12 +1928,12 @@ var File_ringd_v1_admin_proto protoreflect.FileDescriptor
 
 const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x14ringd/v1/admin.proto\x12\bringd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x11ringd/v1/kv.proto\"?\n" +
+	"\x14ringd/v1/admin.proto\x12\bringd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x11ringd/v1/kv.proto\x1a\x15ringd/v1/repair.proto\x1a\x17ringd/v1/settings.proto\"?\n" +
 	"\x05Epoch\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xc4\x03\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xe8\x03\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -1869,12 +1950,19 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x05slots\x18\v \x01(\rR\x05slots\x12\x1f\n" +
 	"\vfirst_slots\x18\f \x01(\rR\n" +
 	"firstSlots\x12\x12\n" +
-	"\x04raft\x18\r \x01(\tR\x04raft\"F\n" +
+	"\x04raft\x18\r \x01(\tR\x04raft\x12\"\n" +
+	"\x04disk\x18\x0e \x01(\v2\x0e.ringd.v1.DiskR\x04disk\"F\n" +
 	"\bLiveness\x12\x18\n" +
 	"\x14LIVENESS_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ALIVE\x10\x01\x12\v\n" +
 	"\aSUSPECT\x10\x02\x12\b\n" +
-	"\x04DEAD\x10\x03\"\x0f\n" +
+	"\x04DEAD\x10\x03\"\x85\x01\n" +
+	"\x04Disk\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
+	"\rreserve_bytes\x18\x02 \x01(\x04R\freserveBytes\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12#\n" +
+	"\rvnodes_failed\x18\x04 \x01(\rR\fvnodesFailed\"\x0f\n" +
 	"\rStatusRequest\"\xc4\x03\n" +
 	"\x0eStatusResponse\x12\x1d\n" +
 	"\n" +
@@ -2003,7 +2091,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x0eexpiry_unix_ms\x18\b \x01(\x03R\fexpiryUnixMs\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xde\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x8e\t\n" +
 	"\x05Admin\x12;\n" +
 	"\x06Status\x12\x17.ringd.v1.StatusRequest\x1a\x18.ringd.v1.StatusResponse\x125\n" +
 	"\x04Ring\x12\x15.ringd.v1.RingRequest\x1a\x16.ringd.v1.RingResponse\x12>\n" +
@@ -2014,7 +2102,14 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x0fListBucketTypes\x12 .ringd.v1.ListBucketTypesRequest\x1a!.ringd.v1.ListBucketTypesResponse\x12_\n" +
 	"\x12DescribeBucketType\x12#.ringd.v1.DescribeBucketTypeRequest\x1a$.ringd.v1.DescribeBucketTypeResponse\x12Y\n" +
 	"\x10UpdateBucketType\x12!.ringd.v1.UpdateBucketTypeRequest\x1a\".ringd.v1.UpdateBucketTypeResponse\x12>\n" +
-	"\aInspect\x12\x18.ringd.v1.InspectRequest\x1a\x19.ringd.v1.InspectResponseB-Z+github.com/ringd/ringd/api/ringd/v1;ringdv1b\x06proto3"
+	"\aInspect\x12\x18.ringd.v1.InspectRequest\x1a\x19.ringd.v1.InspectResponse\x12J\n" +
+	"\vGetSettings\x12\x1c.ringd.v1.GetSettingsRequest\x1a\x1d.ringd.v1.GetSettingsResponse\x12S\n" +
+	"\x0eUpdateSettings\x12\x1f.ringd.v1.UpdateSettingsRequest\x1a .ringd.v1.UpdateSettingsResponse\x12=\n" +
+	"\x06Repair\x12\x17.ringd.v1.RepairRequest\x1a\x18.ringd.v1.RepairProgress0\x01\x12D\n" +
+	"\tTransfers\x12\x1a.ringd.v1.TransfersRequest\x1a\x1b.ringd.v1.TransfersResponse\x12=\n" +
+	"\x06Verify\x12\x17.ringd.v1.VerifyRequest\x1a\x18.ringd.v1.VerifyProgress0\x01\x12I\n" +
+	"\n" +
+	"CheckTrees\x12\x1b.ringd.v1.CheckTreesRequest\x1a\x1c.ringd.v1.CheckTreesProgress0\x01B-Z+github.com/ringd/ringd/api/ringd/v1;ringdv1b\x06proto3"
 
 var (
 	file_ringd_v1_admin_proto_rawDescOnce sync.Once
@@ -2029,101 +2124,127 @@ func file_ringd_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_ringd_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_ringd_v1_admin_proto_goTypes = []any{
 	(Member_Liveness)(0),                 // 0: ringd.v1.Member.Liveness
 	(*Epoch)(nil),                        // 1: ringd.v1.Epoch
 	(*Member)(nil),                       // 2: ringd.v1.Member
-	(*StatusRequest)(nil),                // 3: ringd.v1.StatusRequest
-	(*StatusResponse)(nil),               // 4: ringd.v1.StatusResponse
-	(*RingRequest)(nil),                  // 5: ringd.v1.RingRequest
-	(*RingResponse)(nil),                 // 6: ringd.v1.RingResponse
-	(*MembersRequest)(nil),               // 7: ringd.v1.MembersRequest
-	(*MembersResponse)(nil),              // 8: ringd.v1.MembersResponse
-	(*PlanRequest)(nil),                  // 9: ringd.v1.PlanRequest
-	(*PlanResponse)(nil),                 // 10: ringd.v1.PlanResponse
-	(*CommitRequest)(nil),                // 11: ringd.v1.CommitRequest
-	(*CommitResponse)(nil),               // 12: ringd.v1.CommitResponse
-	(*BucketType)(nil),                   // 13: ringd.v1.BucketType
-	(*CreateBucketTypeRequest)(nil),      // 14: ringd.v1.CreateBucketTypeRequest
-	(*CreateBucketTypeResponse)(nil),     // 15: ringd.v1.CreateBucketTypeResponse
-	(*ListBucketTypesRequest)(nil),       // 16: ringd.v1.ListBucketTypesRequest
-	(*ListBucketTypesResponse)(nil),      // 17: ringd.v1.ListBucketTypesResponse
-	(*DescribeBucketTypeRequest)(nil),    // 18: ringd.v1.DescribeBucketTypeRequest
-	(*DescribeBucketTypeResponse)(nil),   // 19: ringd.v1.DescribeBucketTypeResponse
-	(*UpdateBucketTypeRequest)(nil),      // 20: ringd.v1.UpdateBucketTypeRequest
-	(*UpdateBucketTypeResponse)(nil),     // 21: ringd.v1.UpdateBucketTypeResponse
-	(*InspectRequest)(nil),               // 22: ringd.v1.InspectRequest
-	(*InspectResponse)(nil),              // 23: ringd.v1.InspectResponse
-	(*RingResponse_Partition)(nil),       // 24: ringd.v1.RingResponse.Partition
-	(*PlanResponse_Row)(nil),             // 25: ringd.v1.PlanResponse.Row
-	(*InspectResponse_Dot)(nil),          // 26: ringd.v1.InspectResponse.Dot
-	(*InspectResponse_Copy)(nil),         // 27: ringd.v1.InspectResponse.Copy
-	(*InspectResponse_Copy_Sibling)(nil), // 28: ringd.v1.InspectResponse.Copy.Sibling
-	nil,                                  // 29: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	(*Key)(nil),                          // 30: ringd.v1.Key
-	(*Count)(nil),                        // 31: ringd.v1.Count
-	(*durationpb.Duration)(nil),          // 32: google.protobuf.Duration
+	(*Disk)(nil),                         // 3: ringd.v1.Disk
+	(*StatusRequest)(nil),                // 4: ringd.v1.StatusRequest
+	(*StatusResponse)(nil),               // 5: ringd.v1.StatusResponse
+	(*RingRequest)(nil),                  // 6: ringd.v1.RingRequest
+	(*RingResponse)(nil),                 // 7: ringd.v1.RingResponse
+	(*MembersRequest)(nil),               // 8: ringd.v1.MembersRequest
+	(*MembersResponse)(nil),              // 9: ringd.v1.MembersResponse
+	(*PlanRequest)(nil),                  // 10: ringd.v1.PlanRequest
+	(*PlanResponse)(nil),                 // 11: ringd.v1.PlanResponse
+	(*CommitRequest)(nil),                // 12: ringd.v1.CommitRequest
+	(*CommitResponse)(nil),               // 13: ringd.v1.CommitResponse
+	(*BucketType)(nil),                   // 14: ringd.v1.BucketType
+	(*CreateBucketTypeRequest)(nil),      // 15: ringd.v1.CreateBucketTypeRequest
+	(*CreateBucketTypeResponse)(nil),     // 16: ringd.v1.CreateBucketTypeResponse
+	(*ListBucketTypesRequest)(nil),       // 17: ringd.v1.ListBucketTypesRequest
+	(*ListBucketTypesResponse)(nil),      // 18: ringd.v1.ListBucketTypesResponse
+	(*DescribeBucketTypeRequest)(nil),    // 19: ringd.v1.DescribeBucketTypeRequest
+	(*DescribeBucketTypeResponse)(nil),   // 20: ringd.v1.DescribeBucketTypeResponse
+	(*UpdateBucketTypeRequest)(nil),      // 21: ringd.v1.UpdateBucketTypeRequest
+	(*UpdateBucketTypeResponse)(nil),     // 22: ringd.v1.UpdateBucketTypeResponse
+	(*InspectRequest)(nil),               // 23: ringd.v1.InspectRequest
+	(*InspectResponse)(nil),              // 24: ringd.v1.InspectResponse
+	(*RingResponse_Partition)(nil),       // 25: ringd.v1.RingResponse.Partition
+	(*PlanResponse_Row)(nil),             // 26: ringd.v1.PlanResponse.Row
+	(*InspectResponse_Dot)(nil),          // 27: ringd.v1.InspectResponse.Dot
+	(*InspectResponse_Copy)(nil),         // 28: ringd.v1.InspectResponse.Copy
+	(*InspectResponse_Copy_Sibling)(nil), // 29: ringd.v1.InspectResponse.Copy.Sibling
+	nil,                                  // 30: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	(*Key)(nil),                          // 31: ringd.v1.Key
+	(*Count)(nil),                        // 32: ringd.v1.Count
+	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
+	(*GetSettingsRequest)(nil),           // 34: ringd.v1.GetSettingsRequest
+	(*UpdateSettingsRequest)(nil),        // 35: ringd.v1.UpdateSettingsRequest
+	(*RepairRequest)(nil),                // 36: ringd.v1.RepairRequest
+	(*TransfersRequest)(nil),             // 37: ringd.v1.TransfersRequest
+	(*VerifyRequest)(nil),                // 38: ringd.v1.VerifyRequest
+	(*CheckTreesRequest)(nil),            // 39: ringd.v1.CheckTreesRequest
+	(*GetSettingsResponse)(nil),          // 40: ringd.v1.GetSettingsResponse
+	(*UpdateSettingsResponse)(nil),       // 41: ringd.v1.UpdateSettingsResponse
+	(*RepairProgress)(nil),               // 42: ringd.v1.RepairProgress
+	(*TransfersResponse)(nil),            // 43: ringd.v1.TransfersResponse
+	(*VerifyProgress)(nil),               // 44: ringd.v1.VerifyProgress
+	(*CheckTreesProgress)(nil),           // 45: ringd.v1.CheckTreesProgress
 }
 var file_ringd_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: ringd.v1.Member.liveness:type_name -> ringd.v1.Member.Liveness
-	2,  // 1: ringd.v1.StatusResponse.self:type_name -> ringd.v1.Member
-	1,  // 2: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
-	2,  // 3: ringd.v1.StatusResponse.members:type_name -> ringd.v1.Member
-	30, // 4: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
-	1,  // 5: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
-	2,  // 6: ringd.v1.RingResponse.members:type_name -> ringd.v1.Member
-	24, // 7: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
-	2,  // 8: ringd.v1.MembersResponse.members:type_name -> ringd.v1.Member
-	1,  // 9: ringd.v1.PlanResponse.epoch:type_name -> ringd.v1.Epoch
-	25, // 10: ringd.v1.PlanResponse.rows:type_name -> ringd.v1.PlanResponse.Row
-	1,  // 11: ringd.v1.CommitRequest.epoch:type_name -> ringd.v1.Epoch
-	1,  // 12: ringd.v1.CommitResponse.epoch:type_name -> ringd.v1.Epoch
-	31, // 13: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
-	31, // 14: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
-	31, // 15: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
-	31, // 16: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
-	31, // 17: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
-	32, // 18: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
-	32, // 19: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
-	13, // 20: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 21: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 22: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
-	13, // 23: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 24: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	13, // 25: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	30, // 26: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
-	27, // 27: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
-	2,  // 28: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
-	26, // 29: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
-	28, // 30: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
-	26, // 31: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
-	29, // 32: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	3,  // 33: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
-	5,  // 34: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
-	7,  // 35: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
-	9,  // 36: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
-	11, // 37: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
-	14, // 38: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
-	16, // 39: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
-	18, // 40: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
-	20, // 41: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
-	22, // 42: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
-	4,  // 43: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
-	6,  // 44: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
-	8,  // 45: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
-	10, // 46: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
-	12, // 47: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
-	15, // 48: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
-	17, // 49: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
-	19, // 50: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
-	21, // 51: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
-	23, // 52: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
-	43, // [43:53] is the sub-list for method output_type
-	33, // [33:43] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	3,  // 1: ringd.v1.Member.disk:type_name -> ringd.v1.Disk
+	2,  // 2: ringd.v1.StatusResponse.self:type_name -> ringd.v1.Member
+	1,  // 3: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
+	2,  // 4: ringd.v1.StatusResponse.members:type_name -> ringd.v1.Member
+	31, // 5: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
+	1,  // 6: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
+	2,  // 7: ringd.v1.RingResponse.members:type_name -> ringd.v1.Member
+	25, // 8: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
+	2,  // 9: ringd.v1.MembersResponse.members:type_name -> ringd.v1.Member
+	1,  // 10: ringd.v1.PlanResponse.epoch:type_name -> ringd.v1.Epoch
+	26, // 11: ringd.v1.PlanResponse.rows:type_name -> ringd.v1.PlanResponse.Row
+	1,  // 12: ringd.v1.CommitRequest.epoch:type_name -> ringd.v1.Epoch
+	1,  // 13: ringd.v1.CommitResponse.epoch:type_name -> ringd.v1.Epoch
+	32, // 14: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
+	32, // 15: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
+	32, // 16: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
+	32, // 17: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
+	32, // 18: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
+	33, // 19: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
+	33, // 20: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
+	14, // 21: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	14, // 22: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	14, // 23: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
+	14, // 24: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	14, // 25: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	14, // 26: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	31, // 27: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
+	28, // 28: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
+	2,  // 29: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
+	27, // 30: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
+	29, // 31: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
+	27, // 32: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
+	30, // 33: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	4,  // 34: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
+	6,  // 35: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
+	8,  // 36: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
+	10, // 37: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
+	12, // 38: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
+	15, // 39: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
+	17, // 40: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
+	19, // 41: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
+	21, // 42: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
+	23, // 43: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
+	34, // 44: ringd.v1.Admin.GetSettings:input_type -> ringd.v1.GetSettingsRequest
+	35, // 45: ringd.v1.Admin.UpdateSettings:input_type -> ringd.v1.UpdateSettingsRequest
+	36, // 46: ringd.v1.Admin.Repair:input_type -> ringd.v1.RepairRequest
+	37, // 47: ringd.v1.Admin.Transfers:input_type -> ringd.v1.TransfersRequest
+	38, // 48: ringd.v1.Admin.Verify:input_type -> ringd.v1.VerifyRequest
+	39, // 49: ringd.v1.Admin.CheckTrees:input_type -> ringd.v1.CheckTreesRequest
+	5,  // 50: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
+	7,  // 51: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
+	9,  // 52: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
+	11, // 53: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
+	13, // 54: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
+	16, // 55: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
+	18, // 56: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
+	20, // 57: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
+	22, // 58: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
+	24, // 59: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
+	40, // 60: ringd.v1.Admin.GetSettings:output_type -> ringd.v1.GetSettingsResponse
+	41, // 61: ringd.v1.Admin.UpdateSettings:output_type -> ringd.v1.UpdateSettingsResponse
+	42, // 62: ringd.v1.Admin.Repair:output_type -> ringd.v1.RepairProgress
+	43, // 63: ringd.v1.Admin.Transfers:output_type -> ringd.v1.TransfersResponse
+	44, // 64: ringd.v1.Admin.Verify:output_type -> ringd.v1.VerifyProgress
+	45, // 65: ringd.v1.Admin.CheckTrees:output_type -> ringd.v1.CheckTreesProgress
+	50, // [50:66] is the sub-list for method output_type
+	34, // [34:50] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_ringd_v1_admin_proto_init() }
@@ -2132,15 +2253,17 @@ func file_ringd_v1_admin_proto_init() {
 		return
 	}
 	file_ringd_v1_kv_proto_init()
-	file_ringd_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
-	file_ringd_v1_admin_proto_msgTypes[12].OneofWrappers = []any{}
+	file_ringd_v1_repair_proto_init()
+	file_ringd_v1_settings_proto_init()
+	file_ringd_v1_admin_proto_msgTypes[5].OneofWrappers = []any{}
+	file_ringd_v1_admin_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringd_v1_admin_proto_rawDesc), len(file_ringd_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,12 @@ const (
 	Admin_DescribeBucketType_FullMethodName = "/ringd.v1.Admin/DescribeBucketType"
 	Admin_UpdateBucketType_FullMethodName   = "/ringd.v1.Admin/UpdateBucketType"
 	Admin_Inspect_FullMethodName            = "/ringd.v1.Admin/Inspect"
+	Admin_GetSettings_FullMethodName        = "/ringd.v1.Admin/GetSettings"
+	Admin_UpdateSettings_FullMethodName     = "/ringd.v1.Admin/UpdateSettings"
+	Admin_Repair_FullMethodName             = "/ringd.v1.Admin/Repair"
+	Admin_Transfers_FullMethodName          = "/ringd.v1.Admin/Transfers"
+	Admin_Verify_FullMethodName             = "/ringd.v1.Admin/Verify"
+	Admin_CheckTrees_FullMethodName         = "/ringd.v1.Admin/CheckTrees"
 )
 
 // AdminClient is the client API for Admin service.
@@ -53,6 +59,21 @@ type AdminClient interface {
 	UpdateBucketType(ctx context.Context, in *UpdateBucketTypeRequest, opts ...grpc.CallOption) (*UpdateBucketTypeResponse, error)
 	// Inspect shows what each owner of a key holds, without merging.
 	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
+	GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error)
+	// UpdateSettings changes the settings that are named, for all members.
+	UpdateSettings(ctx context.Context, in *UpdateSettingsRequest, opts ...grpc.CallOption) (*UpdateSettingsResponse, error)
+	// Repair runs now the comparisons of owners that the member asked begins: each
+	// pair of owners of a partition has one that begins it, so that asking every
+	// member repairs all.
+	Repair(ctx context.Context, in *RepairRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RepairProgress], error)
+	// Transfers shows what the member asked is sending, and counted.
+	Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersResponse, error)
+	// Verify has the member asked compare what all owners of all partitions have,
+	// key by key. It changes nothing.
+	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyProgress], error)
+	// CheckTrees holds the hash trees of the member asked against its data, and
+	// sets right what is wrong.
+	CheckTrees(ctx context.Context, in *CheckTreesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckTreesProgress], error)
 }
 
 type adminClient struct {
@@ -163,6 +184,93 @@ func (c *adminClient) Inspect(ctx context.Context, in *InspectRequest, opts ...g
 	return out, nil
 }
 
+func (c *adminClient) GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSettingsResponse)
+	err := c.cc.Invoke(ctx, Admin_GetSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) UpdateSettings(ctx context.Context, in *UpdateSettingsRequest, opts ...grpc.CallOption) (*UpdateSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateSettingsResponse)
+	err := c.cc.Invoke(ctx, Admin_UpdateSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Repair(ctx context.Context, in *RepairRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RepairProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[0], Admin_Repair_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RepairRequest, RepairProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_RepairClient = grpc.ServerStreamingClient[RepairProgress]
+
+func (c *adminClient) Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransfersResponse)
+	err := c.cc.Invoke(ctx, Admin_Transfers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[1], Admin_Verify_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyRequest, VerifyProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_VerifyClient = grpc.ServerStreamingClient[VerifyProgress]
+
+func (c *adminClient) CheckTrees(ctx context.Context, in *CheckTreesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckTreesProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[2], Admin_CheckTrees_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckTreesRequest, CheckTreesProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_CheckTreesClient = grpc.ServerStreamingClient[CheckTreesProgress]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -185,6 +293,21 @@ type AdminServer interface {
 	UpdateBucketType(context.Context, *UpdateBucketTypeRequest) (*UpdateBucketTypeResponse, error)
 	// Inspect shows what each owner of a key holds, without merging.
 	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
+	GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error)
+	// UpdateSettings changes the settings that are named, for all members.
+	UpdateSettings(context.Context, *UpdateSettingsRequest) (*UpdateSettingsResponse, error)
+	// Repair runs now the comparisons of owners that the member asked begins: each
+	// pair of owners of a partition has one that begins it, so that asking every
+	// member repairs all.
+	Repair(*RepairRequest, grpc.ServerStreamingServer[RepairProgress]) error
+	// Transfers shows what the member asked is sending, and counted.
+	Transfers(context.Context, *TransfersRequest) (*TransfersResponse, error)
+	// Verify has the member asked compare what all owners of all partitions have,
+	// key by key. It changes nothing.
+	Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyProgress]) error
+	// CheckTrees holds the hash trees of the member asked against its data, and
+	// sets right what is wrong.
+	CheckTrees(*CheckTreesRequest, grpc.ServerStreamingServer[CheckTreesProgress]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -224,6 +347,24 @@ func (UnimplementedAdminServer) UpdateBucketType(context.Context, *UpdateBucketT
 }
 func (UnimplementedAdminServer) Inspect(context.Context, *InspectRequest) (*InspectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Inspect not implemented")
+}
+func (UnimplementedAdminServer) GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSettings not implemented")
+}
+func (UnimplementedAdminServer) UpdateSettings(context.Context, *UpdateSettingsRequest) (*UpdateSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateSettings not implemented")
+}
+func (UnimplementedAdminServer) Repair(*RepairRequest, grpc.ServerStreamingServer[RepairProgress]) error {
+	return status.Error(codes.Unimplemented, "method Repair not implemented")
+}
+func (UnimplementedAdminServer) Transfers(context.Context, *TransfersRequest) (*TransfersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Transfers not implemented")
+}
+func (UnimplementedAdminServer) Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyProgress]) error {
+	return status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedAdminServer) CheckTrees(*CheckTreesRequest, grpc.ServerStreamingServer[CheckTreesProgress]) error {
+	return status.Error(codes.Unimplemented, "method CheckTrees not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -426,6 +567,93 @@ func _Admin_Inspect_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_GetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).GetSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_GetSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).GetSettings(ctx, req.(*GetSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_UpdateSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).UpdateSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_UpdateSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).UpdateSettings(ctx, req.(*UpdateSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Repair_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RepairRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Repair(m, &grpc.GenericServerStream[RepairRequest, RepairProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_RepairServer = grpc.ServerStreamingServer[RepairProgress]
+
+func _Admin_Transfers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransfersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Transfers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Transfers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Transfers(ctx, req.(*TransfersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Verify_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Verify(m, &grpc.GenericServerStream[VerifyRequest, VerifyProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_VerifyServer = grpc.ServerStreamingServer[VerifyProgress]
+
+func _Admin_CheckTrees_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CheckTreesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).CheckTrees(m, &grpc.GenericServerStream[CheckTreesRequest, CheckTreesProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_CheckTreesServer = grpc.ServerStreamingServer[CheckTreesProgress]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -473,7 +701,35 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Inspect",
 			Handler:    _Admin_Inspect_Handler,
 		},
+		{
+			MethodName: "GetSettings",
+			Handler:    _Admin_GetSettings_Handler,
+		},
+		{
+			MethodName: "UpdateSettings",
+			Handler:    _Admin_UpdateSettings_Handler,
+		},
+		{
+			MethodName: "Transfers",
+			Handler:    _Admin_Transfers_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Repair",
+			Handler:       _Admin_Repair_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Verify",
+			Handler:       _Admin_Verify_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CheckTrees",
+			Handler:       _Admin_CheckTrees_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "ringd/v1/admin.proto",
 }
