@@ -9,25 +9,30 @@ import (
 	"github.com/ringd/ringd/ring"
 )
 
-// fanout asks owners one after another until enough answered. An owner that
-// fails, or has not answered for readAfter, is replaced by the next; a late
-// answer still counts.
+// fanout asks members one after another until enough answered. One that fails, or
+// has not answered for readAfter, is replaced by the next; a late answer still
+// counts.
 //
-// Invariant: answered + outstanding + idle + failed = all owners.
+// Invariant: answered + outstanding + idle + failed = all members.
 type fanout struct {
-	order     []asked // nearest first
-	need      int
+	order []asked // in the order of asking
+	need  int     // answers, of which owners are so many
+	// owners is how many answers have to be of owners.
+	owners    int
 	readAfter time.Duration
 	lastErr   *replica.Error
 }
 
 type asked struct {
-	id    ring.MemberID
-	state askState
-	seq   uint32
-	since time.Time // when asked
+	id       ring.MemberID
+	fallback bool
+	state    askState
+	seq      uint32
+	since    time.Time // when asked
 	// replaced: another was asked in its place, though it may yet answer.
 	replaced bool
+	// empty: a fallback's answer, that it has nothing.
+	empty bool
 }
 
 type askState uint8
@@ -39,8 +44,8 @@ const (
 	failed
 )
 
-// newFanout orders owners for reading: this member itself, then those that are
-// up by latency, then the rest, which gossip may be wrong about.
+// newFanout orders the owners: this member itself, then those that are up by
+// latency, then the rest, which gossip may be wrong about.
 func newFanout(v View, need int) fanout {
 	order := slices.Clone(v.Owners)
 	rank := func(c Candidate) int {
@@ -65,6 +70,27 @@ func newFanout(v View, need int) fanout {
 	return f
 }
 
+// addFallbacks lets the first fallbacks that are up be asked, as many as there
+// are owners: one for each owner that is down before those are tried, the others
+// after everybody else.
+func (f *fanout) addFallbacks(v View) {
+	var fallbacks []asked
+	for _, c := range v.Fallbacks {
+		if c.Up && len(fallbacks) < len(v.Owners) {
+			fallbacks = append(fallbacks, asked{id: c.ID, fallback: true})
+		}
+	}
+	down := 0
+	for _, c := range v.Owners {
+		if !c.Up && c.ID != v.Self {
+			down++
+		}
+	}
+	first := min(down, len(fallbacks))
+	f.order = slices.Insert(f.order, len(f.order)-down, fallbacks[:first]...)
+	f.order = append(f.order, fallbacks[first:]...)
+}
+
 func (f *fanout) count(s askState) int {
 	n := 0
 	for i := range f.order {
@@ -75,20 +101,62 @@ func (f *fanout) count(s askState) int {
 	return n
 }
 
-// missing is how many more owners have to be asked for enough to answer, if
-// all answer that were asked and not replaced.
-func (f *fanout) missing() int {
-	n := f.need
+// hopes counts the members for which may says so: owners, and all whose answer
+// counts. That a fallback has nothing counts only beside an owner's answer.
+func (f *fanout) hopes(may func(a *asked) bool) (owners, all int) {
+	empty := 0
 	for i := range f.order {
-		if a := &f.order[i]; a.state == answered || (a.state == outstanding && !a.replaced) {
-			n--
+		switch a := &f.order[i]; {
+		case !may(a):
+		case a.empty:
+			empty++
+		default:
+			all++
+			if !a.fallback {
+				owners++
+			}
 		}
 	}
-	return n
+	if owners > 0 {
+		all += empty
+	}
+	return owners, all
 }
 
-// next returns an idle owner to ask, -1 if there is none.
+// enough says that the answers that are there suffice.
+func (f *fanout) enough() bool {
+	owners, all := f.hopes(func(a *asked) bool { return a.state == answered })
+	return all >= f.need && owners >= f.owners
+}
+
+// got is how many answers count.
+func (f *fanout) got() int {
+	_, all := f.hopes(func(a *asked) bool { return a.state == answered })
+	return all
+}
+
+// next returns a member to ask so that there may be enough answers if all answer
+// that were asked and not replaced; -1 if there is none, or no need.
 func (f *fanout) next() int {
+	owners, all := f.hopes(func(a *asked) bool {
+		return a.state == answered || (a.state == outstanding && !a.replaced)
+	})
+	switch {
+	case owners < f.owners:
+		return f.nextOwner()
+	case all < f.need:
+		return f.idle()
+	}
+	return -1
+}
+
+// nextOwner returns an owner to ask, -1 if there is none.
+func (f *fanout) nextOwner() int {
+	return slices.IndexFunc(f.order, func(a asked) bool { return a.state == idle && !a.fallback })
+}
+
+// idle returns a member that was not asked, -1 if there is none.
+func (f *fanout) idle() int {
 	return slices.IndexFunc(f.order, func(a asked) bool { return a.state == idle })
 }
 
@@ -119,5 +187,8 @@ func (f *fanout) expire(now time.Time) time.Time {
 	return again
 }
 
-// hopeless says that not enough owners are left that could answer.
-func (f *fanout) hopeless() bool { return len(f.order)-f.count(failed) < f.need }
+// hopeless says that not enough members are left that could answer.
+func (f *fanout) hopeless() bool {
+	owners, all := f.hopes(func(a *asked) bool { return a.state != failed })
+	return all < f.need || owners < f.owners
+}

@@ -6,8 +6,8 @@ import (
 	"github.com/ringd/ringd/replica"
 )
 
-// Forward hands a write to an owner, because only owners give dots and this
-// member is none. One that refuses, or can't be reached, is replaced by the
+// Forward hands a write to an owner, because owners give dots and this member is
+// none. One that refuses, or can't be reached, is replaced by the
 // next; so is one that has not answered for ReadAfter: the request id makes the
 // two one write. Owners don't forward again.
 type Forward struct {
@@ -22,7 +22,59 @@ type Forward struct {
 
 // NewForward returns the op that forwards w.
 func NewForward(v View, w replica.Write) *Forward {
-	return &Forward{view: v, write: w, fan: newFanout(v, 1)}
+	f := &Forward{view: v, write: w, fan: newFanout(v, 1)}
+	if v.Quorums.Sloppy {
+		for _, c := range v.Fallbacks {
+			if c.Up && c.ID != v.Self {
+				f.fan.order = append(f.fan.order, asked{id: c.ID})
+			}
+		}
+	}
+	return f
+}
+
+// Route says who coordinates a write.
+type Route uint8
+
+// The routes.
+const (
+	// RouteForward: another member; the op is a Forward.
+	RouteForward Route = iota
+	// RouteOwner: this member, as an owner; the op is a Put.
+	RouteOwner
+	// RouteFallback: this member, as a fallback; the op is a Put.
+	RouteFallback
+	// RouteRefused: this member was asked as an owner, and is none.
+	RouteRefused
+)
+
+// RouteOf says who coordinates a write, as v's member sees it. A forwarded one
+// goes no further: who sent it could reach no owner.
+func RouteOf(v View, forwarded bool) Route {
+	ownerUp := false
+	for _, c := range v.Owners {
+		if c.ID == v.Self {
+			return RouteOwner
+		}
+		ownerUp = ownerUp || c.Up
+	}
+	switch {
+	case forwarded && v.Quorums.Sloppy:
+		return RouteFallback
+	case forwarded:
+		return RouteRefused
+	case ownerUp || !v.Quorums.Sloppy:
+		return RouteForward
+	}
+	for _, c := range v.Fallbacks {
+		if c.Up {
+			if c.ID == v.Self {
+				return RouteFallback
+			}
+			break
+		}
+	}
+	return RouteForward
 }
 
 // Step implements Op.
@@ -46,11 +98,7 @@ func (f *Forward) Step(now time.Time, e replica.Event) Effects {
 		return fx
 	}
 	f.fan.expire(now)
-	for n := f.fan.missing(); n > 0; n-- {
-		i := f.fan.next()
-		if i < 0 {
-			break
-		}
+	for i := f.fan.next(); i >= 0; i = f.fan.next() {
 		f.seq++
 		a := &f.fan.order[i]
 		a.state, a.since, a.seq = outstanding, now, f.seq

@@ -13,6 +13,10 @@ import (
 // digest from R-1 others. If those are covered it is answered; else the others
 // are read whole too, everything is merged, answered, and the stale owners are
 // repaired.
+//
+// Every owner's answer counts as if its context included what its vnode has seen:
+// a sibling that it covers and does not have was overwritten or deleted, though
+// it may be the answer of another. What the client gets as context leaves that out.
 type Get struct {
 	view View
 	key  replica.Key
@@ -23,8 +27,8 @@ type Get struct {
 	// hedgeAt is when one owner more may be asked; zero: no more.
 	hedgeAt time.Time
 
-	merged   causal.Object
-	complete bool // merged covers R answers
+	merged   causal.Object // its context without what was seen
+	complete bool          // merged covers R answers
 	repair   repair
 	done     bool
 }
@@ -36,6 +40,7 @@ type reply struct {
 	context causal.Vector
 	digest  uint64
 	object  causal.Object
+	seen    causal.Vector
 }
 
 // repair is the writing of the merged object to owners that lack it.
@@ -50,6 +55,10 @@ type repair struct {
 // NewGet returns the op that reads key.
 func NewGet(v View, key replica.Key) *Get {
 	fan := newFanout(v, v.Quorums.R)
+	fan.owners = v.Quorums.PR
+	if v.Quorums.Sloppy {
+		fan.addFallbacks(v)
+	}
 	return &Get{view: v, key: key, fan: fan, replies: make([]reply, len(fan.order))}
 }
 
@@ -67,7 +76,7 @@ func (g *Get) Step(now time.Time, e replica.Event) Effects {
 		g.lost(e.Seq, nil)
 	case replica.Tick:
 		if !g.view.Deadline.IsZero() && !now.Before(g.view.Deadline) {
-			g.finish(&fx, Result{Err: unknown(g.view.Quorums.R, g.fan.count(answered), false)})
+			g.finish(&fx, Result{Err: unknown(g.view.Quorums.R, g.fan.got(), false)})
 			fx.Finished = true
 			return fx
 		}
@@ -81,15 +90,11 @@ func (g *Get) Step(now time.Time, e replica.Event) Effects {
 func (g *Get) advance(now time.Time, fx *Effects) {
 	if !g.done && !g.complete {
 		g.fan.expire(now)
-		for n := g.fan.missing(); n > 0; n-- {
-			i := g.fan.next()
-			if i < 0 {
-				break
-			}
+		for i := g.fan.next(); i >= 0; i = g.fan.next() {
 			g.ask(now, i, !g.wholeComing(), fx)
 		}
 		if g.fan.hopeless() {
-			g.finish(fx, Result{Err: unavailable(g.fan.need, g.fan.count(answered), false, g.fan.lastErr)})
+			g.finish(fx, Result{Err: unavailable(g.fan.need, g.fan.got(), false, g.fan.lastErr)})
 		}
 		g.tryComplete(now, fx)
 	}
@@ -111,7 +116,7 @@ func (g *Get) hedge(now time.Time, e replica.Tick, fx *Effects) {
 		return
 	}
 	g.hedgeAt = time.Time{}
-	if i := g.fan.next(); e.MayHedge && !g.complete && !g.done && i >= 0 {
+	if i := g.fan.nextOwner(); e.MayHedge && !g.complete && !g.done && i >= 0 {
 		g.ask(now, i, !g.wholeHere(), fx)
 		fx.Hedged = true
 	}
@@ -138,7 +143,7 @@ func (g *Get) ask(now time.Time, i int, full bool, fx *Effects) {
 	a.state, a.since, a.replaced = outstanding, now, false
 	a.seq = g.nextSeq()
 	g.replies[i].full = full
-	fx.Sends = append(fx.Sends, replica.Send{Seq: a.seq, To: a.id, Message: replica.Read{Key: g.key, Full: full}})
+	fx.Sends = append(fx.Sends, replica.Send{Seq: a.seq, To: a.id, Fallback: a.fallback, Message: replica.Read{Key: g.key, Full: full}})
 }
 
 func (g *Get) nextSeq() uint32 {
@@ -171,10 +176,13 @@ func (g *Get) take(now time.Time, i int, m replica.ReadAnswer, fx *Effects) {
 			return
 		}
 		r.object = o
+	} else {
+		r.object = causal.Object{}
 	}
 	r.whole = len(m.Object) > 0 || len(m.Context) == 0
-	r.context, r.digest = m.Context, m.Digest
-	g.fan.order[i].state = answered
+	r.context, r.digest, r.seen = m.Context, m.Digest, m.Seen
+	a := &g.fan.order[i]
+	a.state, a.empty = answered, a.fallback && len(m.Context) == 0
 	if g.complete {
 		// A late one: too late for the answer, not for repair.
 		g.startRepair(i, fx)
@@ -201,26 +209,19 @@ func (g *Get) lost(seq uint32, err *replica.Error) {
 }
 
 // tryComplete merges what is here. Owners that know something that the merged
-// object does not cover are read whole first.
+// object does not cover, or that may have seen something of it deleted, are read
+// whole first.
 func (g *Get) tryComplete(now time.Time, fx *Effects) {
-	if g.done || g.fan.count(answered) < g.fan.need {
+	if g.done || !g.fan.enough() {
 		return
 	}
-	var merged causal.Object
-	for i := range g.replies {
-		if g.fan.order[i].state == answered && g.replies[i].whole {
-			merged = causal.Merge(merged, g.replies[i].object)
-		}
-	}
-	digest := merged.Digest()
+	merged := g.merge()
 	reread := false
 	for i := range g.replies {
-		r := &g.replies[i]
-		if g.fan.order[i].state != answered || r.whole || covered(merged.Context, digest, r) {
-			continue
+		if g.fan.order[i].state == answered && !g.settled(i, merged) {
+			g.ask(now, i, true, fx)
+			reread = true
 		}
-		g.ask(now, i, true, fx)
-		reread = true
 	}
 	if reread {
 		return
@@ -229,13 +230,59 @@ func (g *Get) tryComplete(now time.Time, fx *Effects) {
 	g.startRepairs(fx)
 }
 
-// covered says that an object with the given context and digest has all that r
-// tells of.
-func covered(context causal.Vector, digest uint64, r *reply) bool {
-	if context.Equal(r.context) {
-		return digest == r.digest
+// merge returns what the answers that are whole, and those equal to one of them,
+// add up to, each with what its vnode has seen; the context is without that. What
+// is left of a deletion stays, though some have forgotten it: there is nothing to
+// tell them.
+func (g *Get) merge() causal.Object {
+	var plain, judged causal.Object
+	for i := range g.replies {
+		r := &g.replies[i]
+		if g.fan.order[i].state != answered {
+			continue
+		}
+		o := r.object
+		if !r.whole {
+			like := g.like(r)
+			if like == nil {
+				continue
+			}
+			o = like.object
+		}
+		plain = causal.Merge(plain, o)
+		o.Context = o.Context.Join(r.seen)
+		judged = causal.Merge(judged, o)
 	}
-	return context.Dominates(r.context)
+	if judged.Live() {
+		return causal.Object{Context: plain.Context, Siblings: judged.Siblings}
+	}
+	isValue := func(s causal.Sibling) bool { return !s.Tombstone }
+	return causal.Object{Context: plain.Context, Siblings: slices.DeleteFunc(slices.Clone(plain.Siblings), isValue)}
+}
+
+// like returns a whole answer that is equal to r; nil if there is none.
+func (g *Get) like(r *reply) *reply {
+	for i := range g.replies {
+		if w := &g.replies[i]; g.fan.order[i].state == answered && w.whole && w.context.Equal(r.context) && w.digest == r.digest {
+			return w
+		}
+	}
+	return nil
+}
+
+// settled says that nothing more needs to be known of answer i: it is whole, or
+// equal to one that is, or older, and its vnode has not seen what is merged.
+func (g *Get) settled(i int, merged causal.Object) bool {
+	r := &g.replies[i]
+	if r.whole || g.like(r) != nil {
+		return true
+	}
+	if merged.Context.Equal(r.context) || !merged.Context.Dominates(r.context) {
+		return false
+	}
+	return !slices.ContainsFunc(merged.Siblings, func(s causal.Sibling) bool {
+		return r.context.Covers(s.Dot) || r.seen.Covers(s.Dot)
+	})
 }
 
 func (g *Get) finish(fx *Effects, r Result) {

@@ -62,11 +62,7 @@ func (l *ListPage) Step(now time.Time, e replica.Event) Effects {
 		return fx
 	}
 	l.fan.expire(now)
-	for n := l.fan.missing(); n > 0; n-- {
-		i := l.fan.next()
-		if i < 0 {
-			break
-		}
+	for i := l.fan.next(); i >= 0; i = l.fan.next() {
 		l.seq++
 		a := &l.fan.order[i]
 		a.state, a.since, a.seq = outstanding, now, l.seq

@@ -38,7 +38,7 @@ type Effects struct {
 	Repairs int
 }
 
-// Candidate is an owner, as the member that coordinates sees it.
+// Candidate is an owner or a fallback, as the member that coordinates sees it.
 type Candidate struct {
 	ID ring.MemberID
 	// Up is false if gossip says dead, or there is no connection.
@@ -51,12 +51,17 @@ type Candidate struct {
 type View struct {
 	Self ring.MemberID
 	// Owners in the order of their slots, as many as the bucket type's n.
-	Owners   []Candidate
-	Quorums  replica.Quorums
-	Deadline time.Time
+	Owners []Candidate
+	// Fallbacks in the order of the preference list; this member is up.
+	Fallbacks []Candidate
+	Quorums   replica.Quorums
+	Deadline  time.Time
 	// ReadAfter replaces an owner that has not answered for that long by the
 	// next.
 	ReadAfter time.Duration
+	// SloppyAfter is how long a write waits for an owner before a fallback takes its
+	// share.
+	SloppyAfter time.Duration
 	// HedgeAfter asks one more owner, if a Tick allows it. Zero is never.
 	HedgeAfter time.Duration
 	// SiblingsMax and ObjectBytesMax as in replica.Coordinate.

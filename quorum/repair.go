@@ -22,12 +22,20 @@ func (g *Get) startRepairs(fx *Effects) {
 }
 
 // startRepair compares what owner i answered with the merged object, and sends
-// it if that is less.
+// it if that is less. Fallbacks are not repaired: what they keep is delivered.
 func (g *Get) startRepair(i int, fx *Effects) {
+	if g.fan.order[i].fallback {
+		return
+	}
 	r := &g.replies[i]
-	digest := g.merged.Digest()
 	switch {
-	case g.merged.Context.Equal(r.context) && digest == r.digest:
+	case r.whole:
+		if _, outcome := causal.Receive(r.object, r.seen, g.merged); outcome != causal.Unchanged {
+			g.sendRepair(i, fx)
+			return
+		}
+		g.repair.got++
+	case g.merged.Context.Equal(r.context) && g.merged.Digest() == r.digest:
 		g.repair.got++
 	case g.merged.Context.Dominates(r.context):
 		g.sendRepair(i, fx)
@@ -89,7 +97,7 @@ func (g *Get) unrepaired() int {
 next:
 	for i := range g.fan.order {
 		a := &g.fan.order[i]
-		if a.state == answered || a.state == failed {
+		if a.state == answered || a.state == failed || a.fallback {
 			continue
 		}
 		for _, id := range g.repair.sent {

@@ -20,8 +20,9 @@ import (
 // commands:
 //
 //	object NAME context=(a1,b2) [live=(b2)]   an object, by its dots
-//	get|put|delete|forward|list [self=a] [down=(c)] [r= w= pr= pw= dw=] ...
-//	answer #SEQ KIND [OBJECT]        what an owner says
+//	get|put|delete|forward|list [self=a] [down=(c)] [fallbacks=(d,e)] [strict]
+//	    [sloppy-after=MS] [r= w= pr= pw= dw=] ...
+//	answer #SEQ KIND [OBJECT] [seen=(a1,b2)]    what a member says
 //	lost #SEQ [sent]                 no answer will come
 //	tick MS [hedge]                  the clock moves to MS after the beginning
 //
@@ -47,7 +48,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "object":
 		return s.object(t, d)
-	case "get", "put", "delete", "forward", "list":
+	case "get", "put", "delete", "forward", "list", "route":
 		return s.begin(t, d)
 	case "answer":
 		return s.answer(t, d)
@@ -120,7 +121,8 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 	s.now = start
 	o := replica.Options{}
 	v := quorum.View{Self: idOf("a"), Deadline: start.Add(time.Second), ReadAfter: 200 * time.Millisecond}
-	owners, down := []string{"a", "b", "c"}, map[string]bool{}
+	owners, fallbacks, down := []string{"a", "b", "c"}, []string(nil), map[string]bool{}
+	forwarded := false
 	w := replica.Write{Key: testKey, Value: []byte("v"), Delete: d.Cmd == "delete", Request: causal.RequestID{1}}
 	for _, arg := range d.CmdArgs {
 		switch arg.Key {
@@ -132,6 +134,18 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 			for _, m := range arg.Vals {
 				down[m] = true
 			}
+		case "fallbacks":
+			fallbacks = arg.Vals
+		case "strict":
+			o.Sloppy = replica.Off
+		case "sloppy-after":
+			ms, err := strconv.Atoi(arg.Vals[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.SloppyAfter = time.Duration(ms) * time.Millisecond
+		case "forwarded":
+			forwarded = true
 		case "hedge":
 			v.HedgeAfter = 20 * time.Millisecond
 		case "r", "w", "pr", "pw", "dw":
@@ -155,6 +169,9 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 	for i, m := range owners {
 		v.Owners = append(v.Owners, quorum.Candidate{ID: idOf(m), Up: !down[m], Latency: time.Duration(i) * time.Millisecond})
 	}
+	for _, m := range fallbacks {
+		v.Fallbacks = append(v.Fallbacks, quorum.Candidate{ID: idOf(m), Up: !down[m]})
+	}
 	q, err := replica.Resolve(replica.NewBucketType("default", len(owners)), o)
 	if err != nil {
 		return err.Error() + "\n"
@@ -165,6 +182,8 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 		s.op = quorum.NewGet(v, testKey)
 	case "forward":
 		s.op = quorum.NewForward(v, w)
+	case "route":
+		return []string{"forward", "as an owner", "as a fallback", "refused"}[quorum.RouteOf(v, forwarded)] + "\n"
 	case "list":
 		s.op = quorum.NewListPage(v, replica.List{Type: "default", Bucket: "b", Limit: 2})
 	default:
@@ -186,13 +205,13 @@ func (s *scenario) answer(t *testing.T, d *datadriven.TestData) string {
 	var m replica.Message
 	switch kind := d.CmdArgs[1].Key; kind {
 	case "absent":
-		m = replica.ReadAnswer{Digest: causal.Object{}.Digest()}
+		m = replica.ReadAnswer{Digest: causal.Object{}.Digest(), Seen: seenOf(t, rest)}
 	case "full":
 		o := object()
-		m = replica.ReadAnswer{Object: causal.AppendObject(nil, o), Context: o.Context, Digest: o.Digest()}
+		m = replica.ReadAnswer{Object: causal.AppendObject(nil, o), Context: o.Context, Digest: o.Digest(), Seen: seenOf(t, rest)}
 	case "digest":
 		o := object()
-		m = replica.ReadAnswer{Context: o.Context, Digest: o.Digest()}
+		m = replica.ReadAnswer{Context: o.Context, Digest: o.Digest(), Seen: seenOf(t, rest)}
 	case "stored":
 		m = replica.StoreAnswer{Durable: true, Changed: true}
 	case "memory":
@@ -211,6 +230,18 @@ func (s *scenario) answer(t *testing.T, d *datadriven.TestData) string {
 		t.Fatalf("%s: no such answer: %s", d.Pos, kind)
 	}
 	return s.step(replica.Answer{Seq: seq, Message: m})
+}
+
+func seenOf(t *testing.T, args []datadriven.CmdArg) causal.Vector {
+	var seen causal.Vector
+	for _, arg := range args {
+		if arg.Key == "seen" {
+			for _, v := range arg.Vals {
+				seen = seen.With(dotOf(t, v))
+			}
+		}
+	}
+	return seen
 }
 
 // listAnswer reads entries like k1=OBJECT, and "done".
@@ -256,7 +287,11 @@ func (s *scenario) step(e replica.Event) string {
 	fx := s.op.Step(s.now, e)
 	var b strings.Builder
 	for _, send := range fx.Sends {
-		fmt.Fprintf(&b, "send #%d to %c: %s\n", send.Seq, send.To[15], messageText(send.Message))
+		as := ""
+		if send.Fallback {
+			as = " as fallback"
+		}
+		fmt.Fprintf(&b, "send #%d to %c%s: %s\n", send.Seq, send.To[15], as, messageText(send))
 	}
 	if fx.Hedged {
 		fmt.Fprintln(&b, "hedged")
@@ -276,8 +311,8 @@ func (s *scenario) step(e replica.Event) string {
 	return b.String()
 }
 
-func messageText(m replica.Message) string {
-	switch m := m.(type) {
+func messageText(send replica.Send) string {
+	switch m := send.Message.(type) {
 	case replica.Read:
 		if m.Full {
 			return "read whole"
@@ -288,7 +323,11 @@ func messageText(m replica.Message) string {
 		if err != nil {
 			return err.Error()
 		}
-		return "store " + objectText(o)
+		text := "store " + objectText(o)
+		if send.Fallback {
+			text += fmt.Sprintf(" for slot %d", m.Slot)
+		}
+		return text
 	case replica.Coordinate:
 		text := fmt.Sprintf("coordinate on %s", vectorText(m.Write.Context))
 		if m.Conditional {
@@ -296,7 +335,7 @@ func messageText(m replica.Message) string {
 		}
 		return text
 	}
-	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", m), "replica."))
+	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", send.Message), "replica."))
 }
 
 func resultText(r quorum.Result) string {

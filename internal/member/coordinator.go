@@ -3,6 +3,8 @@ package member
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringd/ringd/cluster"
@@ -25,6 +27,8 @@ type coordinator struct {
 	log     *slog.Logger
 	// catchUp fetches a member's newer state. It does not block.
 	catchUp func(ring.MemberID)
+
+	preferences atomic.Pointer[preferences]
 }
 
 // hedgeShare caps the reads that ask one owner more than they need.
@@ -53,16 +57,23 @@ func (c *coordinator) Write(ctx context.Context, w replica.Write, forwarded bool
 	if err != nil {
 		return quorum.Result{}, err
 	}
-	var op quorum.Op = quorum.NewForward(v, w)
-	for _, o := range v.Owners {
-		if o.ID == v.Self {
-			op = quorum.NewPut(v, w)
-		}
-	}
-	if _, away := op.(*quorum.Forward); away && forwarded {
+	route := quorum.RouteOf(v, forwarded)
+	switch route {
+	case quorum.RouteRefused:
 		return quorum.Result{}, replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d in its ring %v", c.self, p, epoch)
+	case quorum.RouteForward:
+		return c.await(ctx, c.launch(quorum.NewForward(v, w), p, epoch, v.Deadline), true)
 	}
-	return c.await(ctx, c.launch(op, p, epoch, v.Deadline), true)
+	r, err := c.await(ctx, c.launch(quorum.NewPut(v, w), p, epoch, v.Deadline), true)
+	if route != quorum.RouteOwner || forwarded || r.Err == nil || r.Err.MaybeApplied {
+		return r, err
+	}
+	if k := r.Err.Kind; k != replica.KindStorage && k != replica.KindCorrupt {
+		return r, err
+	}
+	// The own disk failed before anything was written: another owner coordinates.
+	v.Owners = slices.DeleteFunc(slices.Clone(v.Owners), func(o quorum.Candidate) bool { return o.ID == c.self })
+	return c.await(ctx, c.launch(quorum.NewForward(v, w), p, epoch, v.Deadline), true)
 }
 
 // List reads one page of names of a partition.
@@ -114,7 +125,8 @@ func (c *coordinator) viewOf(ctx context.Context, p ring.PartitionID, typeName s
 	}
 	now := time.Now()
 	v := quorum.View{
-		Self: c.self, Quorums: q, Deadline: now.Add(q.Timeout), ReadAfter: state.Settings.ReadAfter,
+		Self: c.self, Quorums: q, Deadline: now.Add(q.Timeout),
+		ReadAfter: state.Settings.ReadAfter, SloppyAfter: state.Settings.SloppyAfter,
 		SiblingsMax: state.Settings.SiblingsMax, ObjectBytesMax: state.Settings.ObjectBytesMax,
 	}
 	if d, ok := ctx.Deadline(); ok && d.Before(v.Deadline) {
@@ -128,6 +140,9 @@ func (c *coordinator) viewOf(ctx context.Context, p ring.PartitionID, typeName s
 		if id != c.self && l.p95 > 0 {
 			v.HedgeAfter = max(v.HedgeAfter, l.p95, hedgeFloor)
 		}
+	}
+	for _, id := range c.fallbacks(state, p, q.N) {
+		v.Fallbacks = append(v.Fallbacks, quorum.Candidate{ID: id, Up: id == c.self || c.up(id)})
 	}
 	return v, state.Ring.Epoch(), nil
 }
