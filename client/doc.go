@@ -27,6 +27,12 @@
 // avoid that member until it answers again; now and then one request probes it.
 // Where a member is only slow, a bounded share of requests is sent twice.
 //
+// # Expiry
+//
+// A value may expire: after the bucket type's default, or as [WithTTL] or
+// [WithExpiry] say. Then reads don't show it, and a key without another value is
+// [ErrNotFound]; members judge by their own clocks.
+//
 // # Siblings
 //
 // Writes that did not know of each other are all kept, as siblings. A write

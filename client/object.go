@@ -31,6 +31,8 @@ type Sibling struct {
 	Metadata    map[string]string
 	// Modified by the clock of the member that coordinated the write.
 	Modified time.Time
+	// Expiry is when the value is gone, by the members' clocks; zero is never.
+	Expiry time.Time
 	// Deleted: this sibling is a deletion, made by one who did not know of the
 	// others.
 	Deleted bool
@@ -64,6 +66,9 @@ func siblings(in []*ringdv1.Sibling) []Sibling {
 			Metadata:    s.GetMetadata(),
 			Modified:    time.UnixMilli(s.GetModifiedUnixMs()),
 			Deleted:     s.GetTombstone(),
+		}
+		if at := s.GetExpiryUnixMs(); at != 0 {
+			out[i].Expiry = time.UnixMilli(at)
 		}
 	}
 	return out

@@ -6,6 +6,9 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 )
@@ -158,6 +161,23 @@ func IfMatch(c Context) WriteOption {
 
 // IfAbsent refuses a put with [ErrPrecondition] if the key has a value.
 func IfAbsent() PutOption { return putOption(func(p *putOp) { p.ifAbsent = true }) }
+
+// WithTTL has a value expire that long after a member takes the put; 0 leaves it
+// to the bucket type. Of several WithTTL and [WithExpiry] the last counts.
+func WithTTL(d time.Duration) PutOption {
+	return putOption(func(p *putOp) { p.ttl, p.expiry = durationpb.New(d), nil })
+}
+
+// WithExpiry has a value expire at t, by the members' clocks and in whole
+// milliseconds, whatever the bucket type says; the zero time is never. A t in the
+// past is no error: nobody sees the value.
+func WithExpiry(t time.Time) PutOption {
+	var at int64
+	if !t.IsZero() {
+		at = t.UnixMilli()
+	}
+	return putOption(func(p *putOp) { p.ttl, p.expiry = nil, &at })
+}
 
 // ContentType of the value, a MIME type; not interpreted.
 func ContentType(mime string) PutOption { return putOption(func(p *putOp) { p.contentType = mime }) }

@@ -48,8 +48,11 @@ type putOp struct {
 	contentType string
 	metadata    map[string]string
 	ifAbsent    bool
-	answer      ringdv1.PutRequest_Return
-	wire        *ringdv1.Key
+	// At most one of ttl and expiry, in Unix milliseconds, is set.
+	ttl    *durationpb.Duration
+	expiry *int64
+	answer ringdv1.PutRequest_Return
+	wire   *ringdv1.Key
 }
 
 // prepare fixes what all attempts share.
@@ -94,6 +97,7 @@ func (p *putOp) fill(m *putMessage, timeout time.Duration) {
 	r := &m.put
 	r.Key, r.Value, r.ContentType, r.Metadata = p.wire, p.value, p.contentType, p.metadata
 	r.Context, r.Options, r.Return = p.settings.context, &m.options, p.answer
+	r.Ttl, r.ExpiryUnixMs = p.ttl, p.expiry
 	r.IfAbsent, r.IfMatch, r.RequestId = p.ifAbsent, p.settings.ifMatch, p.id[:]
 }
 

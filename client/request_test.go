@@ -91,6 +91,47 @@ func TestRequestsAndOptions(t *testing.T) {
 	})
 }
 
+func TestExpiryOptions(t *testing.T) {
+	with(t, 1, func(t *testing.T, f *cluster) {
+		cl := f.client(t, nil)
+		defer cl.Close()
+		var put *ringdv1.PutRequest
+		var shown int64
+		f.setHook(func(_ context.Context, _ *member, r *ringdv1.PipelineRequest) *ringdv1.PipelineResponse {
+			if r.GetGet() != nil {
+				get := &ringdv1.GetResponse{Found: true, Siblings: []*ringdv1.Sibling{{ExpiryUnixMs: shown}}}
+				return &ringdv1.PipelineResponse{Response: &ringdv1.PipelineResponse_Get{Get: get}}
+			}
+			put = r.GetPut()
+			return nil
+		})
+		at := time.UnixMilli(1_900_000_000_123)
+		for name, c := range map[string]struct {
+			options []client.PutOption
+			ttl     time.Duration
+			expiry  int64 // -1 is none
+		}{
+			"none":         {nil, 0, -1},
+			"ttl":          {[]client.PutOption{client.WithTTL(1500 * time.Millisecond)}, 1500 * time.Millisecond, -1},
+			"time":         {[]client.PutOption{client.WithExpiry(at.Add(time.Microsecond))}, 0, at.UnixMilli()},
+			"never":        {[]client.PutOption{client.WithExpiry(time.Time{})}, 0, 0},
+			"time is last": {[]client.PutOption{client.WithTTL(time.Hour), client.WithExpiry(at)}, 0, at.UnixMilli()},
+			"ttl is last":  {[]client.PutOption{client.WithExpiry(at), client.WithTTL(time.Hour)}, time.Hour, -1},
+		} {
+			_, err := cl.Bucket("b").Put(t.Context(), "k", nil, c.options...)
+			if err != nil || put.Ttl.AsDuration() != c.ttl || (put.ExpiryUnixMs == nil) != (c.expiry < 0) || (c.expiry >= 0 && put.GetExpiryUnixMs() != c.expiry) {
+				t.Errorf("%s: %v, error %v", name, put, err)
+			}
+		}
+		for ms, want := range map[int64]time.Time{0: {}, at.UnixMilli(): at} {
+			shown = ms
+			if o, err := cl.Bucket("b").Get(t.Context(), "k"); err != nil || !o.Siblings[0].Expiry.Equal(want) {
+				t.Errorf("of %d: %v, error %v", ms, o, err)
+			}
+		}
+	})
+}
+
 func TestRoutesToTheFirstOwner(t *testing.T) {
 	with(t, 5, func(t *testing.T, f *cluster) {
 		c := f.client(t, nil, f.members[3].address)
