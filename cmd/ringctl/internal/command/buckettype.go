@@ -39,6 +39,7 @@ type typeFlags struct {
 	requestTimeout   time.Duration
 	repairBlocking   bool
 	lastWriteWins    bool
+	ttl              time.Duration
 }
 
 func (f *typeFlags) define(cmd *cobra.Command) {
@@ -51,6 +52,7 @@ func (f *typeFlags) define(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.requestTimeout, "request-timeout", 0, "of requests that name none")
 	cmd.Flags().BoolVar(&f.repairBlocking, "repair-blocking", false, "reads wait until W owners have what they answer")
 	cmd.Flags().BoolVar(&f.lastWriteWins, "last-write-wins", false, "answer only the newest of several siblings, by the members' clocks")
+	cmd.Flags().DurationVar(&f.ttl, "ttl", 0, "how long values are there whose put doesn't say, such as 90s or 720h; 0 is for ever")
 }
 
 // bucketType is what the flags that were given say.
@@ -73,6 +75,12 @@ func (f *typeFlags) bucketType(cmd *cobra.Command, name string) (*ringdv1.Bucket
 	}
 	if cmd.Flags().Changed("last-write-wins") {
 		t.LastWriteWins = &f.lastWriteWins
+	}
+	if cmd.Flags().Changed("ttl") {
+		if f.ttl < 0 {
+			return nil, exit.Usagef("--ttl %v: it can't be negative; 0 is for ever", f.ttl)
+		}
+		t.DefaultTtl = durationpb.New(f.ttl)
 	}
 	return t, nil
 }
@@ -100,11 +108,11 @@ func (a *app) bucketTypeCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a bucket type",
 		Long: `create makes a bucket type. What is not given takes the cluster's defaults: n is
-its replicas, r, w and dw a quorum, pr and pw none, sloppy, 5 s. n can't be
-changed later; "update" changes the rest. NAME is of letters, digits, '-', '_'
-and '.'.`,
+its replicas, r, w and dw a quorum, pr and pw none, sloppy, 5 s, and values stay
+for ever. n can't be changed later; "update" changes the rest. NAME is of letters,
+digits, '-', '_' and '.'.`,
 		Example: `  ringctl bucket-type create strict --r quorum --w quorum --pw quorum --no-sloppy
-  ringctl bucket-type create cache --n 1
+  ringctl bucket-type create cache --n 1 --ttl 1h
   ringctl bucket-type create sessions --last-write-wins --request-timeout 1s`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -136,9 +144,10 @@ func (a *app) bucketTypeUpdate() *cobra.Command {
 		Use:   "update NAME",
 		Short: "Change the defaults of a bucket type",
 		Long: `update changes those defaults of a bucket type that are given, for requests from
-now on. n is fixed when the type is made.`,
+now on: values that are there expire when they would have. n is fixed when the type
+is made.`,
 		Example: `  ringctl bucket-type update strict --r all
-  ringctl bucket-type update sessions --last-write-wins=false --sloppy`,
+  ringctl bucket-type update sessions --last-write-wins=false --sloppy --ttl 30m`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.oneBucketType,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -231,9 +240,17 @@ func (a *app) printBucketTypes(all []*ringdv1.BucketType) {
 			t.GetName(), number(t.GetN()), countText(t.GetR()), countText(t.GetPr()), countText(t.GetW()), countText(t.GetPw()),
 			countText(t.GetDw()), strconv.FormatBool(t.GetSloppy()), fmt.Sprint(t.GetTimeout().AsDuration()),
 			strconv.FormatBool(t.GetRepairBlocking()), strconv.FormatBool(t.GetLastWriteWins()),
+			ttlText(t.GetDefaultTtl().AsDuration()),
 		})
 	}
-	printing.Table(a.Out, []string{"name", "n>", "r", "pr", "w", "pw", "dw", "sloppy", "timeout", "repair blocking", "last write wins"}, rows)
+	printing.Table(a.Out, []string{"name", "n>", "r", "pr", "w", "pw", "dw", "sloppy", "timeout", "repair blocking", "last write wins", "ttl"}, rows)
+}
+
+func ttlText(d time.Duration) string {
+	if d == 0 {
+		return "for ever"
+	}
+	return d.String()
 }
 
 func countText(c *ringdv1.Count) string {

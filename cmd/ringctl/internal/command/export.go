@@ -39,7 +39,7 @@ like. A file whose name ends in .gz is compressed. "import" gives the same keys
 and values again.
 
 It is no snapshot: each key is as it was when it was read. A key that is deleted
-meanwhile is left out and counted.
+meanwhile, or expires, is left out and counted.
 
 A file is written as FILE` + exporting.PartSuffix + ` and gets its name when it is complete. An export
 that was interrupted, or stopped because members were away for --retry-for, is
@@ -90,7 +90,7 @@ func (a *app) runExport(cmd *cobra.Command, f exportFlags, path string) error {
 		return err
 	}
 	defer c.Close()
-	cluster, err := a.target(ctx, c, f.bucketType)
+	cluster, bucketType, err := a.target(ctx, c, f.bucketType)
 	if err != nil {
 		return err
 	}
@@ -109,6 +109,7 @@ func (a *app) runExport(cmd *cobra.Command, f exportFlags, path string) error {
 	config := exporting.Config{
 		Bucket: c.BucketType(f.bucketType).Bucket(f.bucket), ReadOptions: f.read.options(cmd),
 		Workers: f.workers, Patience: patience.Patience{Timeout: a.timeout, RetryFor: f.retryFor}, Checkpoint: exporting.DefaultCheckpoint,
+		Never: bucketType.GetDefaultTtl().AsDuration() > 0,
 	}
 	if f.read.r.set {
 		config.ListOptions = []client.ListOption{client.R(f.read.r.value)}
@@ -128,7 +129,8 @@ type outcome struct {
 	Lines     int64             `json:"lines"`
 	Stored    *int64            `json:"stored,omitempty"` // of imports
 	Failed    int64             `json:"failed"`
-	Gone      *int64            `json:"gone,omitempty"` // of exports
+	Expired   *int64            `json:"expired,omitempty"` // of imports
+	Gone      *int64            `json:"gone,omitempty"`    // of exports
 	Resumed   int64             `json:"resumed"`
 	Bytes     int64             `json:"bytes"`
 	Seconds   float64           `json:"seconds"`
@@ -176,7 +178,7 @@ func (a *app) printExport(w io.Writer, bucket string, r exporting.Report) error 
 	}
 	more := ""
 	if r.Gone > 0 {
-		more += fmt.Sprintf(", %d deleted meanwhile", r.Gone)
+		more += fmt.Sprintf(", %d deleted or expired meanwhile", r.Gone)
 	}
 	if r.Resumed > 0 {
 		more += fmt.Sprintf(", %d of them written before", r.Resumed)

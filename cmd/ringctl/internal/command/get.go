@@ -38,9 +38,9 @@ with their context:
 With "-o json" it prints an object: bucket_type, bucket, key, found, context (in
 base64), and siblings, each with its number, size, time of writing (by the clock
 of the member that took it), value or value_b64 as "ringctl help format" says,
-content_type and metadata, or "deleted": true. bucket and key that are no UTF-8
-are bucket_b64 and key_b64. A key that was deleted has a context too: it is printed,
-and the exit code is 3.`,
+content_type, metadata, and expiry if it has one, or "deleted": true. bucket and
+key that are no UTF-8 are bucket_b64 and key_b64. A key that was deleted, or has
+expired, has a context too: it is printed, and the exit code is 3.`,
 		Example: `  ringctl get carts alice
   ringctl get carts alice --r all
   ringctl get carts bob -o json

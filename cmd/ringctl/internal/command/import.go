@@ -60,8 +60,9 @@ each line is tried for --retry-for; then the import stops. How far it came is
 recorded in FILE` + journalSuffix + ` (or in --state): the same command goes on there,
 and tries again what failed. The record is gone when all is stored.
 
-A line or file has at most 32 MiB. With "-o json" the outcome is an object: bucket,
-lines, stored, failed, resumed, bytes, seconds, per_second, complete, failures.`,
+A line whose values have all expired is left out and counted. A line or file has at
+most 32 MiB. With "-o json" the outcome is an object: bucket, lines, stored,
+expired, failed, resumed, bytes, seconds, per_second, complete, failures.`,
 		Example: `  ringctl import packages.jsonl.gz --bucket debian
   ringctl import "$(go env GOROOT)/src/net" --bucket go
   zcat old.jsonl.gz | ringctl import - --bucket carts --overwrite
@@ -99,7 +100,7 @@ func (a *app) runImport(cmd *cobra.Command, f importFlags, path string) error {
 		return err
 	}
 	defer c.Close()
-	cluster, err := a.target(ctx, c, f.bucketType)
+	cluster, _, err := a.target(ctx, c, f.bucketType)
 	if err != nil {
 		return err
 	}
@@ -141,14 +142,15 @@ func (a *app) runImport(cmd *cobra.Command, f importFlags, path string) error {
 	return a.reportImport(f.bucket, report)
 }
 
-// target checks that the bucket type exists, before anything is read or
-// written, and returns the id of the cluster.
-func (a *app) target(ctx context.Context, c *client.Client, bucketType string) (cluster string, err error) {
-	if _, err := c.Admin().DescribeBucketType(ctx, &ringdv1.DescribeBucketTypeRequest{Name: bucketType}); err != nil {
-		return "", err
+// target finds the bucket type, before anything is read or written, and the id of
+// the cluster.
+func (a *app) target(ctx context.Context, c *client.Client, name string) (cluster string, t *ringdv1.BucketType, err error) {
+	r, err := c.Admin().DescribeBucketType(ctx, &ringdv1.DescribeBucketTypeRequest{Name: name})
+	if err != nil {
+		return "", nil, err
 	}
 	s, err := c.Admin().Status(ctx, &ringdv1.StatusRequest{})
-	return s.GetClusterId(), err
+	return s.GetClusterId(), r.GetBucketType(), err
 }
 
 func checkWorkers(workers int, retryFor time.Duration) error {
@@ -233,24 +235,28 @@ func (a *app) reportImport(bucket string, r importing.Report) error {
 	case r.Stopped != nil:
 		return exit.New(exit.Failed, again, "the import stopped: %v", r.Stopped)
 	case r.Failed > 0:
-		return exit.New(exit.Failed, "correct them and import again: what is stored already does no harm", "%d of %d lines were not stored", r.Failed, r.Stored+r.Failed)
+		return exit.New(exit.Failed, "correct them and import again: what is stored already does no harm", "%d of %d lines were not stored", r.Failed, r.Stored+r.Failed+r.Expired)
 	}
 	return nil
 }
 
 func (a *app) printImport(bucket string, r importing.Report) error {
 	rate := float64(r.Stored) / max(r.Elapsed.Seconds(), 0.001)
+	all := r.Stored + r.Failed + r.Expired
 	if !a.json() {
-		resumed := ""
+		more := ""
+		if r.Expired > 0 {
+			more += fmt.Sprintf(", %d expired already", r.Expired)
+		}
 		if r.Resumed > 0 {
-			resumed = fmt.Sprintf(", %d lines done with before", r.Resumed)
+			more += fmt.Sprintf(", %d lines done with before", r.Resumed)
 		}
 		_, err := fmt.Fprintf(a.Out, "%d lines into %s: %d stored, %d failed%s; %s in %.1f s, %.0f/s\n",
-			r.Stored+r.Failed, printing.Name(bucket), r.Stored, r.Failed, resumed, progress.Bytes(r.Bytes), r.Elapsed.Seconds(), rate)
+			all, printing.Name(bucket), r.Stored, r.Failed, more, progress.Bytes(r.Bytes), r.Elapsed.Seconds(), rate)
 		return err
 	}
 	out := outcome{
-		Bucket: bucket, Lines: r.Stored + r.Failed, Stored: &r.Stored, Failed: r.Failed, Resumed: r.Resumed, Bytes: r.Bytes,
+		Bucket: bucket, Lines: all, Stored: &r.Stored, Expired: &r.Expired, Failed: r.Failed, Resumed: r.Resumed, Bytes: r.Bytes,
 		Seconds: seconds(r.Elapsed), PerSecond: int64(rate), Complete: r.Stopped == nil,
 	}
 	for _, f := range r.Failures {

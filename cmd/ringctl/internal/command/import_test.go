@@ -173,7 +173,7 @@ func TestImportBadLines(t *testing.T) {
 	}
 	for _, says := range []string{
 		"b.jsonl:2: not JSON", "b.jsonl:4: key: is missing", `b.jsonl:5: key both: value_b64: stands beside`, "b.jsonl:6: key b64: value_b64: not base64",
-		"b.jsonl:7: key: is empty", "b.jsonl:9: key large:", "above the limit of 1048576", "b.jsonl:10: key expires: expiry: values don't expire",
+		"b.jsonl:7: key: is empty", "b.jsonl:9: key large:", "above the limit of 1048576", "b.jsonl:10: key expires: expiry: has to be a string",
 		"b.jsonl:11: key half:", "b.jsonl:13: not JSON: it ends in the middle", "ringctl: 10 of 12 lines were not stored",
 		"b.jsonl:8: key " + strings.Repeat("k", 64) + "...: invalid: key: has 1025 bytes",
 	} {

@@ -20,7 +20,8 @@ func (a *app) inspect() *cobra.Command {
 		Short: "Show what each owner of a key holds",
 		Long: `inspect asks each owner of a key for its copy, and merges nothing: the context,
 the siblings with their dots and sizes, and a digest that is equal where copies
-are. An owner that does not answer has its error instead.
+are. An owner that does not answer has its error instead. What has expired is
+shown until it is swept away.
 
 A dot is ACTOR:COUNTER, the actor in hex: one write of one unbroken life of an
 owner's copy of the partition.`,
@@ -72,19 +73,23 @@ func (a *app) printInspected(r *ringdv1.InspectResponse) {
 		}
 		owners = append(owners, []string{name, state, strconv.FormatUint(c.GetSize(), 10), digest, dots(c.GetContext()...)})
 		for _, s := range c.GetSiblings() {
+			expiry := "never"
+			if at := s.GetExpiryUnixMs(); at != 0 {
+				expiry = timeText(time.UnixMilli(at))
+			}
 			what := strconv.FormatUint(s.GetValueSize(), 10)
 			if s.GetTombstone() {
 				what = "deleted"
 			}
 			siblings = append(siblings, []string{
 				name, dots(s.GetDot()), what, s.GetContentType(), strconv.Itoa(len(s.GetMetadata())),
-				timeText(time.UnixMilli(s.GetModifiedUnixMs())), fmt.Sprintf("%x", s.GetRequestId()),
+				timeText(time.UnixMilli(s.GetModifiedUnixMs())), expiry, fmt.Sprintf("%x", s.GetRequestId()),
 			})
 		}
 	}
 	printing.Table(a.Out, []string{"owner", "has", "bytes>", "digest", "context"}, owners)
 	if len(siblings) > 0 {
-		printing.Table(a.Out, []string{"owner", "dot", "value bytes>", "content type", "metadata>", "modified", "request id"}, siblings)
+		printing.Table(a.Out, []string{"owner", "dot", "value bytes>", "content type", "metadata>", "modified", "expires", "request id"}, siblings)
 	}
 }
 

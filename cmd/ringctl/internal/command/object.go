@@ -59,6 +59,10 @@ func appendSiblings(out []byte, all []client.Sibling, head bool) []byte {
 			out = append(out, `,"deleted":true}`...)
 			continue
 		}
+		if !s.Expiry.IsZero() {
+			out = append(out, `,"expiry":`...)
+			out = append(out, encoded(timeText(s.Expiry))...)
+		}
 		if !head {
 			out = append(out, ',')
 			out, _ = lines.Value{Data: s.Value, ContentType: s.ContentType}.AppendData(out)
@@ -85,13 +89,16 @@ func encoded(v any) []byte {
 func printSiblings(w io.Writer, all []client.Sibling) {
 	var rows [][]string
 	for i, s := range all {
-		begin := preview(s.Value)
+		begin, expiry := preview(s.Value), "never"
 		if s.Deleted {
 			begin = "(deleted)"
 		}
-		rows = append(rows, []string{strconv.Itoa(i + 1), strconv.Itoa(s.Size), timeText(s.Modified), s.ContentType, begin})
+		if !s.Expiry.IsZero() {
+			expiry = timeText(s.Expiry)
+		}
+		rows = append(rows, []string{strconv.Itoa(i + 1), strconv.Itoa(s.Size), timeText(s.Modified), expiry, s.ContentType, begin})
 	}
-	printing.Table(w, []string{"sibling>", "bytes>", "modified", "content type", "begins with"}, rows)
+	printing.Table(w, []string{"sibling>", "bytes>", "modified", "expires", "content type", "begins with"}, rows)
 }
 
 // previewRunes of a value are shown where it is only to be told from others.

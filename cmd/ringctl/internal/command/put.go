@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ func (a *app) put() *cobra.Command {
 		metadata    []string
 		file        string
 		answer      string
+		ttl         time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "put BUCKET KEY [VALUE | --file FILE | -]",
@@ -40,6 +42,9 @@ With --context it replaces what was read with that context. Without, it joins
 what the key has as a sibling: a write never silently overwrites what its writer
 has not seen. --if-absent refuses it if the key has a value.
 
+With --ttl the value expires that long after the put: then nobody sees it, and it
+is deleted. Without, it is there as long as its bucket type says, mostly for ever.
+
 If the answer is lost (exit code 4), the value may have been stored or not.
 
 With "-o json" it prints an object: bucket_type, bucket, key, context (of what the
@@ -47,6 +52,7 @@ key now has, as far as known), request_id, and siblings as --return asked.`,
 		Example: `  ringctl put carts alice '{"milk":1}' --content-type application/json
   ringctl put photos cat.jpg --file cat.jpg --meta by=camera --meta day=3
   date | ringctl put logs last -
+  ringctl put sessions 4711 '{"user":"alice"}' --ttl 30m
   ringctl put carts alice '{}' --if-absent
   ringctl put carts bob '{"eggs":6}' --context "$(ringctl get carts bob --context-only)" --if-match
   ringctl put carts alice '{"milk":2}' --w all --return body`,
@@ -71,6 +77,12 @@ key now has, as far as known), request_id, and siblings as --return asked.`,
 				return err
 			} else if pairs != nil {
 				options = append(options, client.Metadata(pairs))
+			}
+			if cmd.Flags().Changed("ttl") {
+				if ttl <= 0 {
+					return exit.Usagef("--ttl %v: it has to be above 0; without it the bucket type decides", ttl)
+				}
+				options = append(options, client.WithTTL(ttl))
 			}
 			switch answer {
 			case "nothing":
@@ -102,6 +114,7 @@ key now has, as far as known), request_id, and siblings as --return asked.`,
 	f.BoolVar(&ifAbsent, "if-absent", false, "refuse the write if the key has a value")
 	f.StringVar(&contentType, "content-type", "", "MIME type to keep with the value")
 	f.StringArrayVar(&metadata, "meta", nil, "NAME=VALUE to keep with the value; may be repeated")
+	f.DurationVar(&ttl, "ttl", 0, "how long the value is there, such as 90s or 12h (default: as the bucket type says)")
 	f.StringVar(&file, "file", "", "take the value from this file")
 	f.StringVar(&answer, "return", "nothing", "what the key has after the write: nothing, head (without values) or body")
 	cmd.MarkFlagsMutuallyExclusive("if-absent", "if-match")

@@ -32,6 +32,9 @@ type Config struct {
 	// Patience with members that are away. When it is at its end, the export
 	// stops.
 	Patience patience.Patience
+	// Never: values that don't expire say so in their line, because their bucket
+	// type has a default that would have them expire where they are imported.
+	Never bool
 	// Checkpoint is the least time between two; 0 is one behind each page.
 	Checkpoint time.Duration
 	// Progress counts what was written; may be nil.

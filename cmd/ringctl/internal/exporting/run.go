@@ -175,7 +175,13 @@ func (r *run) write(key string, o client.Object) error {
 	bytes := int64(0)
 	for _, s := range o.Siblings {
 		if !s.Deleted {
-			e.Values = append(e.Values, lines.Value{Data: s.Value, ContentType: s.ContentType, Metadata: s.Metadata})
+			v := lines.Value{Data: s.Value, ContentType: s.ContentType, Metadata: s.Metadata}
+			if !s.Expiry.IsZero() {
+				v.Expiry = lines.Expiry(s.Expiry.UnixMilli())
+			} else if r.config.Never {
+				v.Expiry = lines.Never
+			}
+			e.Values = append(e.Values, v)
 			bytes += int64(len(s.Value))
 		}
 	}

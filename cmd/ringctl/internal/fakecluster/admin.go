@@ -164,6 +164,9 @@ func (a *admin) UpdateBucketType(_ context.Context, r *ringdv1.UpdateBucketTypeR
 	}
 	t = proto.CloneOf(t)
 	proto.Merge(t, r.BucketType)
+	if ttl := r.BucketType.GetDefaultTtl(); ttl != nil {
+		t.DefaultTtl = ttl // Merge takes a zero for nothing
+	}
 	a.c.mu.types[t.Name] = t
 	return &ringdv1.UpdateBucketTypeResponse{BucketType: t}, nil
 }
@@ -191,6 +194,7 @@ func (a *admin) Inspect(_ context.Context, r *ringdv1.InspectRequest) (*ringdv1.
 			c.Siblings = append(c.Siblings, &ringdv1.InspectResponse_Copy_Sibling{
 				Dot: dot, Tombstone: s.Tombstone, ValueSize: s.ValueSize, ContentType: s.ContentType,
 				Metadata: s.Metadata, ModifiedUnixMs: s.ModifiedUnixMs, RequestId: []byte(s.request),
+				ExpiryUnixMs: s.ExpiryUnixMs,
 			})
 		}
 	}

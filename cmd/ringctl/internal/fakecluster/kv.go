@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -199,7 +200,9 @@ func (c *Cluster) putLocked(r *ringdv1.PutRequest) *ringdv1.PipelineResponse {
 	}
 	if !o.has(r.RequestId) {
 		o.cover(through)
-		o.add(&ringdv1.Sibling{Value: r.Value, ContentType: r.ContentType, Metadata: r.Metadata}, r.RequestId)
+		o.add(&ringdv1.Sibling{
+			Value: r.Value, ContentType: r.ContentType, Metadata: r.Metadata, ExpiryUnixMs: c.expiryLocked(at.bucketType, r),
+		}, r.RequestId)
 		c.mu.puts++
 	}
 	out := &ringdv1.PutResponse{Context: o.context(at)}
@@ -207,6 +210,21 @@ func (c *Cluster) putLocked(r *ringdv1.PutRequest) *ringdv1.PipelineResponse {
 		out.Siblings = o.all(r.Return == ringdv1.PutRequest_RETURN_HEAD)
 	}
 	return &ringdv1.PipelineResponse{Response: &ringdv1.PipelineResponse_Put{Put: out}}
+}
+
+// expiryLocked is when the value of a put is gone.
+func (c *Cluster) expiryLocked(bucketType string, r *ringdv1.PutRequest) int64 {
+	ttl := r.GetTtl().AsDuration()
+	switch {
+	case r.ExpiryUnixMs != nil:
+		return r.GetExpiryUnixMs()
+	case ttl == 0:
+		ttl = c.mu.types[bucketType].GetDefaultTtl().AsDuration()
+	}
+	if ttl == 0 {
+		return 0
+	}
+	return time.Now().Add(ttl).UnixMilli()
 }
 
 func (c *Cluster) deleteLocked(r *ringdv1.DeleteRequest) *ringdv1.PipelineResponse {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,8 +25,10 @@ type sibling struct {
 }
 
 func (o *object) live() bool {
-	return slices.ContainsFunc(o.siblings, func(s sibling) bool { return !s.Tombstone })
+	return slices.ContainsFunc(o.siblings, func(s sibling) bool { return !s.Tombstone && !s.gone() })
 }
+
+func (s sibling) gone() bool { return s.ExpiryUnixMs != 0 && s.ExpiryUnixMs <= time.Now().UnixMilli() }
 
 // has reports whether a write with that request id is there: its twin changes
 // nothing.
@@ -51,6 +54,9 @@ func (o *object) newerThan(through uint64) bool {
 func (o *object) all(head bool) []*ringdv1.Sibling {
 	var all []*ringdv1.Sibling
 	for _, s := range o.siblings {
+		if s.gone() {
+			continue
+		}
 		one := proto.CloneOf(s.Sibling)
 		if head {
 			one.Value = nil

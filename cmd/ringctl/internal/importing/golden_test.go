@@ -23,6 +23,8 @@ func TestRequestIDGolden(t *testing.T) {
 		{requestID(b, "k", v, 1), "2cb28d8020c964429e7a481034661448"},
 		{requestID(b, "k", lines.Value{Data: []byte("v")}, 0), "462ddd47c6f1843b366dac3c99031a63"},
 		{requestID(b, "kv", lines.Value{}, 0), "e5f9256a7ed51730ecfdd6aa991f3f4e"},
+		{requestID(b, "k", lines.Value{Data: []byte("v"), Expiry: 1896091200123}, 0), "9ed433ccff8a719f93332248456fb279"},
+		{requestID(b, "k", lines.Value{Data: []byte("v"), Expiry: lines.Never}, 0), "1f7f79d7b3dd58b3ac8c89b8c8b08f94"},
 		{requestID(new(client.Client).Bucket("b"), "k", v, 0), "66ac4bc94303be61b1781258cad08278"},
 	} {
 		if got := c.id.String(); got != c.want {
@@ -30,8 +32,8 @@ func TestRequestIDGolden(t *testing.T) {
 		}
 		ids[c.id] = true
 	}
-	if len(ids) != 5 {
-		t.Errorf("%d different ids of 5 writes", len(ids))
+	if len(ids) != 7 {
+		t.Errorf("%d different ids of 7 writes", len(ids))
 	}
 }
 

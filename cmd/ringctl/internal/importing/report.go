@@ -17,6 +17,12 @@ func (r *run) stored(bytes int) {
 	r.config.Progress.Done(1, int64(bytes))
 }
 
+func (r *run) expired() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.report.Expired++
+}
+
 // failed counts f, keeps it if it is among the first, and writes it to Errors.
 func (r *run) failed(f Failure) {
 	r.mu.Lock()

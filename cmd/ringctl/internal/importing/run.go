@@ -38,9 +38,10 @@ type Config struct {
 
 // Report is what became of an import. A key with siblings is one line.
 type Report struct {
-	// Stored and Failed lines of this run; Resumed are those that former ones are
-	// done with, blank ones included.
-	Stored, Failed, Resumed int64
+	// Stored and Failed lines of this run, and those that were left out because
+	// all their values have Expired; Resumed are those that former ones are done
+	// with, blank ones included.
+	Stored, Failed, Expired, Resumed int64
 	// Bytes of values stored.
 	Bytes   int64
 	Elapsed time.Duration
@@ -156,6 +157,11 @@ func (r *run) item(item Item) {
 	entry, err := item.Entry, item.Err
 	if err == nil && item.Line != nil {
 		entry, err = lines.Parse(item.Line)
+	}
+	if err == nil && !current(&entry, time.Now()) {
+		r.expired()
+		r.ledger.finish(item.Number, item.Size, true)
+		return
 	}
 	if err == nil {
 		var bytes int

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ringd/ringd/client"
 	"github.com/ringd/ringd/cmd/ringctl/internal/lines"
@@ -32,8 +33,20 @@ func requestID(b *client.Bucket, key string, v lines.Value, same int) client.Req
 		part([]byte(name))
 		part([]byte(v.Metadata[name]))
 	}
+	// One part where metadata adds two: nothing of the other kind hashes to it.
+	if v.Expiry != 0 {
+		part([]byte("expiry " + v.Expiry.String()))
+	}
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(same)))
 	return client.RequestID(h.Sum(nil)[:16])
+}
+
+// current leaves out values that have expired at now, and reports whether any is
+// left.
+func current(e *lines.Entry, now time.Time) bool {
+	past := func(v lines.Value) bool { return v.Expiry.Past(now) }
+	e.Values = slices.DeleteFunc(slices.Clone(e.Values), past)
+	return len(e.Values) > 0
 }
 
 // store writes all values of e, and returns how many bytes they have. It may
@@ -71,6 +84,9 @@ func (r *run) store(ctx context.Context, e lines.Entry) (bytes int, err error) {
 		ids[id] = true
 		all := append(slices.Concat(r.config.Options, options), client.WithRequestID(id),
 			client.ContentType(v.ContentType), client.Metadata(v.Metadata))
+		if v.Expiry != 0 {
+			all = append(all, client.WithExpiry(v.Expiry.Time()))
+		}
 		err := r.persist(ctx, func(ctx context.Context) error {
 			_, err := r.config.Bucket.Put(ctx, e.Key, v.Data, all...)
 			return err

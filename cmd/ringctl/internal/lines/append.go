@@ -43,8 +43,8 @@ func AppendKey(dst []byte, name string, b []byte) []byte {
 	return appendQuoted(dst, b)
 }
 
-// AppendFields appends the value, content type and metadata as fields of an
-// object, without braces.
+// AppendFields appends the value, content type, metadata and expiry as fields of
+// an object, without braces.
 func (v Value) AppendFields(dst []byte) []byte {
 	dst, implied := v.AppendData(dst)
 	if v.ContentType != "" && !implied {
@@ -62,6 +62,9 @@ func (v Value) AppendFields(dst []byte) []byte {
 			dst = appendQuoted(dst, []byte(v.Metadata[name]))
 		}
 		dst = append(dst, '}')
+	}
+	if v.Expiry != 0 {
+		dst = append(dst, `,"expiry":"`+v.Expiry.String()+`"`...)
 	}
 	return dst
 }

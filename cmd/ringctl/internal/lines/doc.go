@@ -5,6 +5,8 @@
 // values keep the order of their keys and the text of their numbers.
 package lines
 
+import "time"
+
 // Help is the text of "ringctl help format".
 const Help = `import reads and export writes JSON lines: one object for each key, in UTF-8.
 
@@ -15,10 +17,12 @@ const Help = `import reads and export writes JSON lines: one object for each key
                 order of its fields as they stand
   value_b64     the value, in base64
   siblings      several values: a list of objects with value or value_b64,
-                content_type and metadata
+                content_type, metadata and expiry
   content_type  of the value, a MIME type
   metadata      of the value, an object of strings
-  expiry        refused: values don't expire in this version
+  expiry        when the value expires, as in RFC 3339, counted in milliseconds,
+                or "never"; without it, as the bucket type says when it is
+                imported
 
 Exactly one of key and key_b64, and one of value, value_b64 and siblings, has to
 be there. Another field is an error, and so is a field that stands twice.
@@ -27,6 +31,7 @@ be there. Another field is an error, and so is a field that stands twice.
   {"key":"bob","value":"plain text","content_type":"text/plain"}
   {"key_b64":"/wA=","value_b64":"iVBORw==","metadata":{"by":"camera 3"}}
   {"key":"carol","siblings":[{"value":"one"},{"value":"two"}]}
+  {"key":"dave","value":"bye","expiry":"2030-01-31T12:00:00.000Z"}
 
 A deletion that stands beside other siblings is not exported.`
 
@@ -44,7 +49,45 @@ type Value struct {
 	Data        []byte
 	ContentType string
 	Metadata    map[string]string
+	Expiry      Expiry
 }
+
+// Expiry is when a value expires, in Unix milliseconds. 0 leaves that to the
+// bucket type.
+type Expiry int64
+
+// Never is the Expiry of a value that stays, whatever the bucket type says.
+const Never Expiry = -1
+
+// Time returns when a value with that expiry expires; the zero time is never. It
+// is not for 0.
+func (e Expiry) Time() time.Time {
+	if e == Never {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(e)).UTC()
+}
+
+// String returns the text that stands for e in a line; 0 has none.
+func (e Expiry) String() string {
+	switch e {
+	case 0:
+		return ""
+	case Never:
+		return never
+	}
+	return e.Time().Format(timeForm)
+}
+
+// Past reports whether a value with that expiry has expired at now.
+func (e Expiry) Past(now time.Time) bool { return e > 0 && int64(e) <= now.UnixMilli() }
+
+// never is the text of an expiry that does not come.
+const never = "never"
+
+// timeForm is how an expiry is written; one with a zone or other decimals is read
+// too.
+const timeForm = "2006-01-02T15:04:05.000Z"
 
 // jsonType is the content type of values that stand as JSON in a line.
 const jsonType = "application/json"

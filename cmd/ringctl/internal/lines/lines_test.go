@@ -19,6 +19,8 @@ func TestParse(t *testing.T) {
 		{`{"key_b64":"/wA=","value_b64":"AAEC","metadata":{"a":"1","":""}}`, Entry{"\xff\x00", []Value{{Data: []byte{0, 1, 2}, Metadata: map[string]string{"a": "1", "": ""}}}}},
 		{`{"key":"k","value":""}`, Entry{"k", []Value{{Data: []byte{}}}}},
 		{`{"key":"k","value":"\ud83d\ude00 \ufffd"}`, Entry{"k", []Value{{Data: []byte("😀 \ufffd")}}}},
+		{`{"key":"k","value":"v","expiry":"2030-01-31T13:00:00.1234+01:00"}`, Entry{"k", []Value{{Data: []byte("v"), Expiry: 1896091200123}}}},
+		{`{"key":"k","value":"v","expiry":"never"}`, Entry{"k", []Value{{Data: []byte("v"), Expiry: Never}}}},
 		{`{"siblings":[{"value":"1"},{"value":2,"metadata":{"m":"n"}}],"key":"k"}`, Entry{"k", []Value{{Data: []byte("1")}, {Data: []byte("2"), ContentType: "application/json", Metadata: map[string]string{"m": "n"}}}}},
 	} {
 		got, err := Parse([]byte(c.line))
@@ -54,7 +56,12 @@ func TestParseRefuses(t *testing.T) {
 		{`{"key":"k","value_b64":{}}`, "value_b64", "string"},
 		{`{"key":"k","value":1,"value":2}`, "value", "twice"},
 		{`{"key":"k","value":1,"vlaue":2}`, "vlaue", "no such field"},
-		{`{"key":"k","value":1,"expiry":5}`, "expiry", "don't expire"},
+		{`{"key":"k","value":1,"expiry":5}`, "expiry", "string"},
+		{`{"key":"k","value":1,"expiry":null}`, "expiry", "string"},
+		{`{"key":"k","value":1,"expiry":"2030-01-31"}`, "expiry", "RFC 3339"},
+		{`{"key":"k","value":1,"expiry":"1970-01-01T00:00:00Z"}`, "expiry", "no time"},
+		{`{"key":"k","value":1,"expiry":"9999-12-31T23:00:00-01:00"}`, "expiry", "no time"},
+		{`{"key":"k","siblings":[{"value":1}],"expiry":"never"}`, "expiry", "each of them"},
 		{`{"key":"k","value":1,"metadata":{"a":1}}`, "metadata.a", "string"},
 		{`{"key":"k","value":1,"metadata":[]}`, "metadata", "object"},
 		{`{"key":"k","value":1,"content_type":1}`, "content_type", "string"},
@@ -91,6 +98,9 @@ func TestAppendForms(t *testing.T) {
 		{Value{Data: []byte("a\tb\x00\x7f")}, `{"key":"k","value":"a\tb\u0000\u007f"}`},
 		{Value{Data: []byte{0xff}, Metadata: map[string]string{"b": "2", "a": "1"}}, `{"key":"k","value_b64":"/w==","metadata":{"a":"1","b":"2"}}`},
 		{Value{}, `{"key":"k","value":""}`},
+		{Value{Expiry: 1896091200123}, `{"key":"k","value":"","expiry":"2030-01-31T12:00:00.123Z"}`},
+		{Value{Expiry: 1896091200000, ContentType: "t", Metadata: map[string]string{"a": "1"}}, `{"key":"k","value":"","content_type":"t","metadata":{"a":"1"},"expiry":"2030-01-31T12:00:00.000Z"}`},
+		{Value{Expiry: Never}, `{"key":"k","value":"","expiry":"never"}`},
 		{Value{Data: make([]byte, 60)}, `{"key":"k","value_b64":"` + strings.Repeat("A", 80) + `"}`},
 	} {
 		if got := string(Entry{"k", []Value{c.value}}.Append(nil)); got != c.want+"\n" {
@@ -106,7 +116,7 @@ func same(a, b Entry) bool {
 	}
 	for i, v := range a.Values {
 		w := b.Values[i]
-		if string(v.Data) != string(w.Data) || v.ContentType != w.ContentType {
+		if string(v.Data) != string(w.Data) || v.ContentType != w.ContentType || v.Expiry != w.Expiry {
 			return false
 		}
 		if len(v.Metadata)+len(w.Metadata) > 0 && !reflect.DeepEqual(v.Metadata, w.Metadata) {
@@ -121,7 +131,8 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{"key":"k","value":"a"}`, `{"key":"k","value":{"a":1.0}}`, `{"key_b64":"/w==","value_b64":"AA=="}`,
 		`{"key":"k","siblings":[{"value":1},{"value":"x","metadata":{"a":"b"}}]}`, `{"key":"\ud83d\ude00","value":" "}`,
-		`{"key":"k","value":"\"q\"","content_type":"application/json"}`, `{"key":"k","va`, `[]`, "\xff",
+		`{"key":"k","value":"\"q\"","content_type":"application/json"}`,
+		`{"key":"k","value":1,"expiry":"2030-01-31T12:00:00.5Z"}`, `{"key":"k","value":1,"expiry":"never"}`, `{"key":"k","va`, `[]`, "\xff",
 	} {
 		f.Add([]byte(s))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 )
 
@@ -146,10 +147,7 @@ func key(fields map[string]json.RawMessage) (string, error) {
 // and others are the fields that may stand beside them.
 func value(fields map[string]json.RawMessage, at string, others ...string) (Value, error) {
 	var v Value
-	if _, ok := fields["expiry"]; ok {
-		return v, &Error{at + "expiry", "values don't expire in this version: take it out"}
-	}
-	if err := unknownFields(fields, at, append(others, "value", "value_b64", "content_type", "metadata")...); err != nil {
+	if err := unknownFields(fields, at, append(others, "value", "value_b64", "content_type", "metadata", "expiry")...); err != nil {
 		return v, err
 	}
 	if raw, ok := fields["content_type"]; ok {
@@ -171,6 +169,12 @@ func value(fields map[string]json.RawMessage, at string, others ...string) (Valu
 				return v, &Error{at + "metadata." + name, err.Error()}
 			}
 			v.Metadata[name] = s
+		}
+	}
+	if raw, ok := fields["expiry"]; ok {
+		var err error
+		if v.Expiry, err = expiry(raw); err != nil {
+			return v, &Error{at + "expiry", err.Error()}
 		}
 	}
 	plain, isPlain := fields["value"]
@@ -203,6 +207,22 @@ func value(fields map[string]json.RawMessage, at string, others ...string) (Valu
 		}
 	}
 	return v, nil
+}
+
+// expiry reads a time, to the millisecond as members keep it.
+func expiry(raw json.RawMessage) (Expiry, error) {
+	s, err := unquote(raw)
+	if err != nil {
+		return 0, err
+	}
+	if s == never {
+		return Never, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.UnixMilli() <= 0 || t.UTC().Year() > 9999 {
+		return 0, fmt.Errorf("%q is no time as in RFC 3339, such as %q, and not %q", s, "2030-01-31T12:00:00Z", never)
+	}
+	return Expiry(t.UnixMilli()), nil
 }
 
 func unknownFields(fields map[string]json.RawMessage, at string, known ...string) error {
