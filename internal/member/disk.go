@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringd/ringd/api"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/vnode"
 )
@@ -108,4 +109,11 @@ func (d *disk) notice(n vnode.Notice) {
 	case vnode.NoticeVnodeServes:
 		delete(d.mu.failed, n.Partition)
 	}
+}
+
+// state is what is known now.
+func (d *disk) state() api.Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return api.Disk{FreeBytes: d.mu.free, ReserveBytes: d.mu.reserve, Full: d.mu.level != vnode.RoomEnough, FailedVnodes: len(d.mu.failed)}
 }
