@@ -51,6 +51,8 @@ func (s *Admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 	for _, m := range out.Members {
 		if m.Id == self.ID.String() {
 			out.Self = m
+			m.Disk = diskTo(s.backend.Disk())
+			out.Warnings = append(out.Warnings, diskWarnings(m)...)
 		}
 		if m.Raft == "leader" {
 			out.Leader = m.Name
@@ -68,7 +70,7 @@ func (s *Admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the partitions have no owners yet: ringctl commit, once there are at least %d members", out.Replicas))
 	}
 	if !self.StartCommitted {
-		out.Warnings = append(out.Warnings, "this start of the member is not agreed on yet")
+		out.Warnings = append(out.Warnings, fmt.Sprintf("this start of member %s is not agreed on yet", out.Self.GetName()))
 	}
 	return out, nil
 }

@@ -46,6 +46,21 @@ func TestJoiningMember(t *testing.T) {
 			_, err := admin.CreateBucketType(ctx, &ringdv1.CreateBucketTypeRequest{})
 			return err
 		},
+		"settings": func() error { _, err := admin.GetSettings(ctx, &ringdv1.GetSettingsRequest{}); return err },
+		"set": func() error {
+			_, err := admin.UpdateSettings(ctx, &ringdv1.UpdateSettingsRequest{})
+			return err
+		},
+		"transfers": func() error { _, err := admin.Transfers(ctx, &ringdv1.TransfersRequest{}); return err },
+		"repair": func() error {
+			return admin.Repair(&ringdv1.RepairRequest{}, silent[ringdv1.RepairProgress]{})
+		},
+		"verify": func() error {
+			return admin.Verify(&ringdv1.VerifyRequest{}, silent[ringdv1.VerifyProgress]{})
+		},
+		"trees": func() error {
+			return admin.CheckTrees(&ringdv1.CheckTreesRequest{}, silent[ringdv1.CheckTreesProgress]{})
+		},
 		"inspect": func() error { _, err := admin.Inspect(ctx, &ringdv1.InspectRequest{Key: key}); return err },
 	} {
 		if err := ask(); status.Code(err) != codes.Unavailable {

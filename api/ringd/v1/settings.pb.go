@@ -239,8 +239,8 @@ type UpdateSettingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// values by name. All of the request is done or none of it.
 	Values map[string]string `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// reset names settings that get their default.
-	Reset_        []string `protobuf:"bytes,2,rep,name=reset,proto3" json:"reset,omitempty"`
+	// to_default names settings that get their default.
+	ToDefault     []string `protobuf:"bytes,2,rep,name=to_default,json=toDefault,proto3" json:"to_default,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,9 +282,9 @@ func (x *UpdateSettingsRequest) GetValues() map[string]string {
 	return nil
 }
 
-func (x *UpdateSettingsRequest) GetReset_() []string {
+func (x *UpdateSettingsRequest) GetToDefault() []string {
 	if x != nil {
-		return x.Reset_
+		return x.ToDefault
 	}
 	return nil
 }
@@ -352,10 +352,11 @@ const file_ringd_v1_settings_proto_rawDesc = "" +
 	"\bDURATION\x10\x03\"\x14\n" +
 	"\x12GetSettingsRequest\"D\n" +
 	"\x13GetSettingsResponse\x12-\n" +
-	"\bsettings\x18\x01 \x03(\v2\x11.ringd.v1.SettingR\bsettings\"\xad\x01\n" +
+	"\bsettings\x18\x01 \x03(\v2\x11.ringd.v1.SettingR\bsettings\"\xb6\x01\n" +
 	"\x15UpdateSettingsRequest\x12C\n" +
-	"\x06values\x18\x01 \x03(\v2+.ringd.v1.UpdateSettingsRequest.ValuesEntryR\x06values\x12\x14\n" +
-	"\x05reset\x18\x02 \x03(\tR\x05reset\x1a9\n" +
+	"\x06values\x18\x01 \x03(\v2+.ringd.v1.UpdateSettingsRequest.ValuesEntryR\x06values\x12\x1d\n" +
+	"\n" +
+	"to_default\x18\x02 \x03(\tR\ttoDefault\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
