@@ -102,6 +102,6 @@ func (a *app) ask(ctx context.Context, question string) (bool, error) {
 	case s := <-answered:
 		return s == "y" || s == "yes", nil
 	case <-ctx.Done():
-		return false, exit.New(exit.Failed, "", "interrupted; nothing was committed")
+		return false, exit.New(exit.Failed, "", "interrupted; nothing was changed")
 	}
 }

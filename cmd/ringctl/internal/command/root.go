@@ -109,7 +109,7 @@ format" the format of import and export.`,
 		}
 	}
 	group("cluster", a.status(), a.members(), a.ring(), a.plan(), a.commit(), a.bucketType())
-	group("data", a.get(), a.put(), a.delete(), a.keys(), a.buckets(), a.inspect(), a.importing(), a.exporting())
+	group("data", a.get(), a.put(), a.delete(), a.keys(), a.buckets(), a.bucket(), a.inspect(), a.importing(), a.exporting())
 	root.AddCommand(a.versionCommand(), completion(), exitCodes(), format())
 	markErrors(root)
 	return root

@@ -71,11 +71,7 @@ type Failure struct {
 }
 
 // JSON returns f as one object: "key" or "key_b64", "error".
-func (f Failure) JSON() []byte {
-	out := lines.AppendKey([]byte("{"), "key", []byte(f.Key))
-	out = append(out, ',')
-	return append(lines.AppendKey(out, "error", []byte(patience.Reason(f.Err))), '}')
-}
+func (f Failure) JSON() []byte { return lines.AppendFailure(nil, f.Key, patience.Reason(f.Err)) }
 
 // failuresShownMax failures are kept for the summary.
 const failuresShownMax = 20

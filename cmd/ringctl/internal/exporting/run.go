@@ -86,44 +86,19 @@ func (r *run) list(ctx context.Context, places chan<- place) {
 			return false
 		}
 	}
-	cursor, since := r.out.state.Cursor, time.Now()
-	for {
-		err := r.pages(ctx, cursor, func(page client.Page) bool {
-			cursor, since = page.Cursor, time.Now()
-			for _, key := range page.Names {
-				got := make(chan outcome, 1)
-				if !send(place{key: key, got: got}) {
-					return false
-				}
-				readers.Go(func() { got <- r.get(ctx, key) })
+	err := r.config.Patience.Keys(ctx, r.config.Bucket, r.out.state.Cursor, r.config.ListOptions, func(page client.Page) bool {
+		for _, key := range page.Names {
+			got := make(chan outcome, 1)
+			if !send(place{key: key, got: got}) {
+				return false
 			}
-			return send(place{cursor: page.Cursor})
-		})
-		switch {
-		case err == nil && ctx.Err() == nil:
-			return
-		case ctx.Err() != nil:
-			err = ctx.Err()
-		case patience.Transient(err) && time.Since(since) < r.config.Patience.RetryFor:
-			continue // the client has waited between its own attempts
+			readers.Go(func() { got <- r.get(ctx, key) })
 		}
+		return send(place{cursor: page.Cursor})
+	})
+	if err != nil {
 		places <- place{err: err} // is taken in even when the export stops
-		return
 	}
-}
-
-// pages calls page for each page behind cursor, until it is false.
-func (r *run) pages(ctx context.Context, cursor client.Cursor, page func(client.Page) bool) error {
-	options := append(r.config.ListOptions[:len(r.config.ListOptions):len(r.config.ListOptions)], client.After(cursor))
-	for p, err := range r.config.Bucket.KeyPages(ctx, options...) {
-		if err != nil {
-			return fmt.Errorf("listing the keys: %w", err)
-		}
-		if !page(p) {
-			return nil
-		}
-	}
-	return nil
 }
 
 func (r *run) get(ctx context.Context, key string) (o outcome) {

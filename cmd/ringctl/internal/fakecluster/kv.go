@@ -237,6 +237,12 @@ func (c *Cluster) deleteLocked(r *ringdv1.DeleteRequest) *ringdv1.PipelineRespon
 	if !ok {
 		return failed(invalid("context", "is not one of this key"))
 	}
+	if o.has(r.RequestId) {
+		return &ringdv1.PipelineResponse{Response: &ringdv1.PipelineResponse_Delete{Delete: &ringdv1.DeleteResponse{Context: o.context(at)}}}
+	}
+	if r.IfMatch && o.newerThan(through) {
+		return failed(Refuse(codes.FailedPrecondition, "the key has changed"))
+	}
 	if len(r.Context) == 0 {
 		through = o.writes
 	}

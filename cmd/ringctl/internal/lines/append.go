@@ -43,6 +43,14 @@ func AppendKey(dst []byte, name string, b []byte) []byte {
 	return appendQuoted(dst, b)
 }
 
+// AppendFailure appends an object that says why a key failed: "key" or "key_b64",
+// "error".
+func AppendFailure(dst []byte, key, reason string) []byte {
+	dst = AppendKey(append(dst, '{'), "key", []byte(key))
+	dst = AppendKey(append(dst, ','), "error", []byte(reason))
+	return append(dst, '}')
+}
+
 // AppendFields appends the value, content type, metadata and expiry as fields of
 // an object, without braces.
 func (v Value) AppendFields(dst []byte) []byte {

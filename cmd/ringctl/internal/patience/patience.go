@@ -5,6 +5,7 @@ package patience
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -58,6 +59,33 @@ func (p Patience) Do(ctx context.Context, attempt func(context.Context) error) e
 			timer.Stop()
 			return err
 		}
+	}
+}
+
+// Keys calls page for each page of b's keys behind cursor, until it is false or
+// there are no more. A listing that breaks off goes on behind its last page, as
+// long as p allows since then. When ctx ends, its error is returned.
+func (p Patience) Keys(ctx context.Context, b *client.Bucket, cursor client.Cursor, options []client.ListOption, page func(client.Page) bool) error {
+	for since := time.Now(); ; {
+		var err error
+		for next, broken := range b.KeyPages(ctx, append(options[:len(options):len(options)], client.After(cursor))...) {
+			if err = broken; err != nil {
+				break
+			}
+			if !page(next) {
+				return ctx.Err()
+			}
+			cursor, since = next.Cursor, time.Now()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			return nil
+		case !Transient(err) || time.Since(since) >= p.RetryFor:
+			return fmt.Errorf("listing the keys: %w", err)
+		}
+		// The client has waited between its own attempts.
 	}
 }
 
