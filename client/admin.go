@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"time"
@@ -15,9 +16,17 @@ import (
 // addresses given to [Dial] whose member can be reached, else to any other
 // member; one that only reads is tried at the next when a member is lost under
 // it, one that changes something is not: its outcome is then [ErrUnknown].
-// Errors are [*Error]. A context without a deadline gets the client's Timeout.
+// Errors are [*Error]. A context without a deadline gets the client's Timeout,
+// except for streams: they last as long as there is work, and end with
+// [ErrUnavailable] when their member is lost.
 func (c *Client) Admin() ringdv1.AdminClient {
-	return ringdv1.NewAdminClient(failover{c})
+	return ringdv1.NewAdminClient(failover{c: c})
+}
+
+// AdminOf is [Client.Admin] of one member, named by its id as Members lists it:
+// what it answers is its own. No other member is asked in its stead.
+func (c *Client) AdminOf(memberID string) ringdv1.AdminClient {
+	return ringdv1.NewAdminClient(failover{c: c, only: memberID})
 }
 
 // adminReads are the methods of Admin that change nothing.
@@ -25,11 +34,16 @@ var adminReads = []string{
 	ringdv1.Admin_Status_FullMethodName, ringdv1.Admin_Ring_FullMethodName,
 	ringdv1.Admin_Members_FullMethodName, ringdv1.Admin_Plan_FullMethodName,
 	ringdv1.Admin_ListBucketTypes_FullMethodName, ringdv1.Admin_DescribeBucketType_FullMethodName,
-	ringdv1.Admin_Inspect_FullMethodName,
+	ringdv1.Admin_Inspect_FullMethodName, ringdv1.Admin_GetSettings_FullMethodName,
+	ringdv1.Admin_Transfers_FullMethodName,
 }
 
-// failover makes unary calls at whichever member can be reached.
-type failover struct{ c *Client }
+// failover makes calls at whichever member can be reached, or at the only one
+// that is named.
+type failover struct {
+	c    *Client
+	only string // the id of a member; empty: any
+}
 
 // Invoke implements grpc.ClientConnInterface.
 func (f failover) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
@@ -39,7 +53,7 @@ func (f failover) Invoke(ctx context.Context, method string, args, reply any, op
 		defer cancel()
 	}
 	reads := slices.Contains(adminReads, method)
-	var last *Error
+	last := f.nobody()
 	attempts := 0
 	for _, e := range f.members() {
 		attempts++
@@ -60,24 +74,14 @@ func (f failover) Invoke(ctx context.Context, method string, args, reply any, op
 }
 
 func (f failover) invoke(ctx context.Context, e *endpoint, reads bool, method string, args, reply any, opts []grpc.CallOption) *Error {
-	// A change is sent only to a member that answers right now, so that there
-	// is seldom a doubt.
-	check := e.identified
-	if !reads {
-		check = e.identify
-	}
-	quick, cancel := context.WithTimeout(ctx, openTimeout/refreshAsksMax)
-	defer cancel()
-	if err := check(quick); err != nil {
-		return err
-	}
-	cc, err := e.conn()
+	cc, err := f.open(ctx, e, reads)
 	if err != nil {
 		return err
 	}
 	bound := ctx
-	if at, ok := ctx.Deadline(); ok && reads {
+	if at, ok := ctx.Deadline(); ok && reads && f.only == "" {
 		// Half of the time is left for another member.
+		var cancel context.CancelFunc
 		bound, cancel = context.WithTimeout(ctx, time.Until(at)/2)
 		defer cancel()
 	}
@@ -87,9 +91,39 @@ func (f failover) invoke(ctx context.Context, e *endpoint, reads bool, method st
 	return nil
 }
 
+// open returns the connection to e, over which it has said who it is. A change
+// is sent only to a member that answers right now, so that there is seldom a
+// doubt: for one, known is false.
+func (f failover) open(ctx context.Context, e *endpoint, known bool) (*grpc.ClientConn, *Error) {
+	check := e.identified
+	if !known {
+		check = e.identify
+	}
+	quick, cancel := context.WithTimeout(ctx, openTimeout/refreshAsksMax)
+	defer cancel()
+	if err := check(quick); err != nil {
+		return nil, err
+	}
+	if who := e.who.Load(); f.only != "" && who.member != f.only {
+		return nil, e.refused(&Error{Code: CodeUnavailable, Message: fmt.Sprintf("member %s answers where the ring has %s", who.member, f.only)})
+	}
+	return e.conn()
+}
+
+// nobody is the outcome if there is no one to ask.
+func (f failover) nobody() *Error {
+	return &Error{Code: CodeUnavailable, Message: fmt.Sprintf("the ring has no member %s", f.only)}
+}
+
 // members are the caller's addresses in the caller's order, then the others;
 // suspects last.
 func (f failover) members() []*endpoint {
+	if f.only != "" {
+		if e := f.c.topology.current.Load().byID[f.only]; e != nil {
+			return []*endpoint{e}
+		}
+		return nil
+	}
 	all := f.c.topology.addresses()
 	for _, e := range f.c.topology.current.Load().members {
 		if !slices.Contains(all, e) {
@@ -102,9 +136,4 @@ func (f failover) members() []*endpoint {
 		slices.DeleteFunc(slices.Clone(all), suspect),
 		slices.DeleteFunc(all, func(e *endpoint) bool { return !suspect(e) }),
 	)
-}
-
-// NewStream implements grpc.ClientConnInterface. Admin has no streams.
-func (f failover) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return nil, &Error{Code: CodeInvalid, Message: "Admin has no streams"}
 }

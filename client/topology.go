@@ -170,7 +170,7 @@ func (t *topology) rebuild() {
 		return
 	}
 	r := t.mu.ring
-	v := &view{seed: r.GetSeed()}
+	v := &view{seed: r.GetSeed(), byID: make(map[string]*endpoint)}
 	kept := make(map[string]*endpoint)
 	for _, m := range r.GetMembers() {
 		e := t.endpointLocked(m)
@@ -178,6 +178,7 @@ func (t *topology) rebuild() {
 			kept[m.GetId()] = e
 		}
 		v.members = append(v.members, e)
+		v.byID[m.GetId()] = e
 	}
 	v.owners = make([][]*endpoint, len(r.GetRows()))
 	for i, row := range r.GetRows() {

@@ -16,6 +16,8 @@ type view struct {
 	// members that the ring names, then addresses of the caller's that none of
 	// them is known to answer at.
 	members []*endpoint
+	// byID are those that the ring names, by member id.
+	byID map[string]*endpoint
 }
 
 // pick returns where the next attempt goes: the first owner that is believed
