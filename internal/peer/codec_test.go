@@ -85,19 +85,20 @@ func genWrite(t *rapid.T) replica.Write {
 			Sloppy: tri("sloppy"), RepairBlocking: tri("repair"), Timeout: time.Duration(rapid.Int64().Draw(t, "timeout")),
 		},
 		Return: replica.Return(rapid.IntRange(0, 2).Draw(t, "return")),
+		Expiry: rapid.Int64Min(0).Draw(t, "expiry"),
 	}
 	copy(w.Request[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "request"))
 	return w
 }
 
 func genMessage(t *rapid.T) replica.Message {
-	switch rapid.IntRange(0, 8).Draw(t, "message") {
+	switch kind := rapid.IntRange(0, 9+exchangeKinds-1).Draw(t, "message"); kind {
 	case 0:
 		return replica.Read{Key: genKey(t), Full: rapid.Bool().Draw(t, "full")}
 	case 1:
-		return replica.ReadAnswer{Object: genBytes(t, "object"), Context: genVector(t), Digest: rapid.Uint64().Draw(t, "digest")}
+		return replica.ReadAnswer{Object: genBytes(t, "object"), Context: genVector(t), Digest: rapid.Uint64().Draw(t, "digest"), Seen: genVector(t)}
 	case 2:
-		return replica.Store{Key: genKey(t), Object: genBytes(t, "object")}
+		return replica.Store{Key: genKey(t), Object: genBytes(t, "object"), Slot: rapid.IntRange(0, slotMax).Draw(t, "slot")}
 	case 3:
 		return replica.StoreAnswer{Durable: rapid.Bool().Draw(t, "durable"), Changed: rapid.Bool().Draw(t, "changed")}
 	case 4:
@@ -115,6 +116,9 @@ func genMessage(t *rapid.T) replica.Message {
 			a.Entries = append(a.Entries, replica.ListEntry{Name: genText(t, "name"), Live: rapid.Bool().Draw(t, "live"), Context: genVector(t)})
 		}
 		return a
+	case 8:
+	default:
+		return genExchange(t, kind-9)
 	}
 	return replica.Failure{
 		Err: &replica.Error{
@@ -133,6 +137,7 @@ func TestEncodeDecodeIdentity(t *testing.T) {
 			ID:        rapid.Uint64Min(1).Draw(t, "id"),
 			Epoch:     ring.Epoch{Generation: rapid.Uint64().Draw(t, "generation"), Number: rapid.Uint64().Draw(t, "number")},
 			Partition: ring.PartitionID(rapid.Uint32().Draw(t, "partition")),
+			Fallback:  rapid.Bool().Draw(t, "fallback"),
 			Message:   genMessage(t),
 		}
 		if us := rapid.Int64Range(0, 1<<40).Draw(t, "remaining"); us > 0 {
@@ -171,6 +176,10 @@ func TestUnsendable(t *testing.T) {
 		replica.Committed{},
 		nil,
 		replica.ReadAnswer{Context: bad},
+		replica.ReadAnswer{Seen: bad},
+		replica.Store{Slot: -1},
+		replica.Store{Slot: 256},
+		replica.Forward{Write: replica.Write{Expiry: -1}},
 		replica.Forward{Write: replica.Write{Context: bad}},
 		replica.Forward{Write: replica.Write{Return: 3}},
 		replica.Forward{Write: replica.Write{Options: replica.Options{Sloppy: 3}}},
@@ -216,7 +225,7 @@ func TestNumbersOfTheWire(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// goldenFrame has one message of each kind.
+// goldenFrame has one message of each kind that version 1 has.
 func goldenFrame(t testing.TB) *peerpb.Frame {
 	key := replica.Key{Type: "default", Bucket: "b\xff", Key: "k\x00"}
 	v := causal.Vector{{Actor: 0x0102030405060708, Counter: 9}, {Actor: 0xf102030405060708, Counter: 300}}
@@ -226,8 +235,7 @@ func goldenFrame(t testing.TB) *peerpb.Frame {
 		Dot: causal.Dot{Actor: v[0].Actor, Counter: 9}, Value: []byte("value"), ValueSize: 5, ContentType: "text/plain",
 		Meta: meta, Time: 0x123456789abc, Request: request,
 	}}}
-	var frame peerpb.Frame
-	for i, m := range []replica.Message{
+	return frameOf(t, []replica.Message{
 		replica.Read{Key: key, Full: true},
 		replica.ReadAnswer{Object: []byte("object"), Context: v, Digest: 0xdeadbeef},
 		replica.Store{Key: key, Object: []byte("object")},
@@ -242,8 +250,17 @@ func goldenFrame(t testing.TB) *peerpb.Frame {
 		replica.List{Type: "default", Bucket: "b", Buckets: true, After: "a", Started: true, Limit: 100},
 		replica.ListAnswer{Entries: []replica.ListEntry{{Name: "n", Live: true, Context: v}}, Done: true},
 		replica.Failure{Err: &replica.Error{Kind: replica.KindStaleRing, Field: "f", Message: "m", Needed: 2, Got: 1, MaybeApplied: true, RetryAfter: time.Second}, State: []byte("state")},
-	} {
-		env := replica.Envelope{Epoch: ring.Epoch{Generation: 1, Number: 1000}, Partition: 255, Deadline: epoch0.Add(time.Second), Message: m}
+	}, false)
+}
+
+func frameOf(t testing.TB, messages []replica.Message, fallback bool) *peerpb.Frame {
+	t.Helper()
+	var frame peerpb.Frame
+	for i, m := range messages {
+		env := replica.Envelope{
+			Epoch: ring.Epoch{Generation: 1, Number: 1000}, Partition: 255, Deadline: epoch0.Add(time.Second),
+			Fallback: fallback, Message: m,
+		}
 		e := new(peerpb.Envelope)
 		if err := encode(e, &env, uint64(i+1), epoch0); err != nil {
 			t.Fatal(err)
@@ -253,11 +270,13 @@ func goldenFrame(t testing.TB) *peerpb.Frame {
 	return &frame
 }
 
-const goldenFile = "testdata/frame.v1.hex"
+// The bytes of the wire's versions don't change, and all are read.
+func TestGoldenFrames(t *testing.T) {
+	t.Run("v1", func(t *testing.T) { checkGolden(t, goldenFrame(t), "testdata/frame.v1.hex") })
+	t.Run("v2", func(t *testing.T) { checkGolden(t, goldenFrame2(t), "testdata/frame.v2.hex") })
+}
 
-// The bytes of wire version 1 don't change.
-func TestGoldenFrame(t *testing.T) {
-	frame := goldenFrame(t)
+func checkGolden(t *testing.T, frame *peerpb.Frame, goldenFile string) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(frame)
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +328,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
-	for _, e := range goldenFrame(f).Envelopes {
+	for _, e := range append(goldenFrame(f).Envelopes, goldenFrame2(f).Envelopes...) {
 		b, err := proto.Marshal(&peerpb.Frame{Envelopes: []*peerpb.Envelope{e}})
 		if err != nil {
 			f.Fatal(err)

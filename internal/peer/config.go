@@ -33,7 +33,9 @@ type Config struct {
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Logger *slog.Logger
 
-	// Streams to each other member; a partition's messages all take the same.
+	// Streams to each other member, beside one for what compares and mends
+	// vnodes, so that a repair delays no client; of the rest, a partition's
+	// messages all take the same.
 	// Each is read, decoded and acted on by one goroutine: with two, a large
 	// object holds up only every other partition; more would carry less per
 	// frame, and what a frame costs is most of what a message costs.
@@ -45,7 +47,7 @@ type Config struct {
 	// QueueBytes bounds, per stream and way, the bytes that wait. One message is
 	// always let in.
 	QueueBytes int
-	// FrameBytes is where a frame is full: some 400 messages of 100 B. More would
+	// FrameBytes is where a frame is full: some 300 messages of 100 B. More would
 	// save nothing and hold up the first of them.
 	FrameBytes int
 	// MessageBytesMax bounds one message. The limits that bind clients are lower:

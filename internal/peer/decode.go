@@ -20,6 +20,7 @@ func decode(from *peerpb.Envelope, now time.Time) (replica.Envelope, error) {
 		ID:        from.GetId(),
 		Epoch:     ring.Epoch{Generation: from.GetGeneration(), Number: from.GetEpoch()},
 		Partition: ring.PartitionID(from.GetPartition()),
+		Fallback:  from.GetFallback(),
 	}
 	if env.ID == 0 {
 		return env, fmt.Errorf("%w: an envelope without id", errMalformed)
@@ -38,10 +39,15 @@ func decode(from *peerpb.Envelope, now time.Time) (replica.Envelope, error) {
 		env.Message = out
 	case *peerpb.Envelope_ReadAnswer:
 		out := replica.ReadAnswer{Object: some(m.ReadAnswer.GetObject()), Digest: m.ReadAnswer.GetDigest()}
-		out.Context, err = unpackVector(m.ReadAnswer.GetContext())
+		if out.Context, err = unpackVector(m.ReadAnswer.GetContext()); err == nil {
+			out.Seen, err = unpackVector(m.ReadAnswer.GetSeen())
+		}
 		env.Message = out
 	case *peerpb.Envelope_Store:
-		out := replica.Store{Object: some(m.Store.GetObject())}
+		if m.Store.GetSlot() > slotMax {
+			return env, fmt.Errorf("%w: a hint for slot %d", errMalformed, m.Store.GetSlot())
+		}
+		out := replica.Store{Object: some(m.Store.GetObject()), Slot: int(m.Store.GetSlot())}
 		out.Key, err = unpackKey(m.Store.GetKey())
 		env.Message = out
 	case *peerpb.Envelope_StoreAnswer:
@@ -67,7 +73,7 @@ func decode(from *peerpb.Envelope, now time.Time) (replica.Envelope, error) {
 		}
 		env.Message = replica.Failure{Err: unpackError(m.Failure.GetError()), State: some(m.Failure.GetState())}
 	default:
-		return env, fmt.Errorf("%w: an envelope without a message that is known here", errMalformed)
+		env.Message, err = decodeExchange(from)
 	}
 	return env, err
 }
@@ -145,6 +151,10 @@ func unpackWrite(f *peerpb.Forward) (replica.Write, error) {
 	if f.GetReturn() < 0 || f.GetReturn() > peerpb.Return_BODY || !known(o.GetSloppy()) || !known(o.GetRepairBlocking()) {
 		return w, fmt.Errorf("%w: a choice of a write that is not known here", errMalformed)
 	}
+	if f.GetExpiryMs() > math.MaxInt64 {
+		return w, fmt.Errorf("%w: a value that expires at %d", errMalformed, f.GetExpiryMs())
+	}
+	w.Expiry = int64(f.GetExpiryMs())
 	if n := copy(w.Request[:], f.GetRequest()); n != len(f.GetRequest()) || (n != 0 && n != len(w.Request)) {
 		return w, fmt.Errorf("%w: a request id of %d bytes", errMalformed, len(f.GetRequest()))
 	}
@@ -164,13 +174,22 @@ func known(c peerpb.Choice) bool { return c >= peerpb.Choice_UNSET && c <= peerp
 func unpackResult(a *peerpb.ForwardAnswer) (replica.WriteResult, error) {
 	var r replica.WriteResult
 	var err error
-	if len(a.GetObject()) > 0 {
-		if r.Object, err = causal.DecodeObject(a.GetObject()); err != nil {
-			return r, fmt.Errorf("%w: object: %w", errMalformed, err)
-		}
+	if r.Object, err = unpackObject(a.GetObject()); err != nil {
+		return r, err
 	}
 	r.Context, err = unpackVector(a.GetContext())
 	return r, err
+}
+
+func unpackObject(b []byte) (causal.Object, error) {
+	if len(b) == 0 {
+		return causal.Object{}, nil
+	}
+	o, err := causal.DecodeObject(b)
+	if err != nil {
+		return o, fmt.Errorf("%w: object: %w", errMalformed, err)
+	}
+	return o, nil
 }
 
 func unpackList(a *peerpb.ListAnswer) (replica.ListAnswer, error) {

@@ -1,7 +1,7 @@
 // Package peer carries messages between the members of a cluster over gRPC: few
-// bidirectional streams per pair, chosen by partition, with everything that
-// waits for a stream put into one frame; control calls; and the connections of
-// the agreed log.
+// bidirectional streams per pair, chosen by partition, and one for repair, with
+// everything that waits for a stream put into one frame; control calls; and the
+// connections of the agreed log.
 //
 // A member sends its requests on streams that it dials itself, and the answers
 // come back on them; what it dials and what dials it never mix. Every stream has

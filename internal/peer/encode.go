@@ -16,6 +16,7 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 	to.Id = id
 	to.Partition = uint32(env.Partition)
 	to.Generation, to.Epoch = env.Epoch.Generation, env.Epoch.Number
+	to.Fallback = env.Fallback
 	to.RemainingUs = 0
 	if !env.Deadline.IsZero() {
 		// A deadline that has passed is not the same as none.
@@ -29,9 +30,16 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 		if err != nil {
 			return err
 		}
-		to.Message = &peerpb.Envelope_ReadAnswer{ReadAnswer: &peerpb.ReadAnswer{Object: m.Object, Context: c, Digest: m.Digest}}
+		seen, err := packVector(m.Seen)
+		if err != nil {
+			return err
+		}
+		to.Message = &peerpb.Envelope_ReadAnswer{ReadAnswer: &peerpb.ReadAnswer{Object: m.Object, Context: c, Digest: m.Digest, Seen: seen}}
 	case replica.Store:
-		to.Message = &peerpb.Envelope_Store{Store: &peerpb.Store{Key: packKey(m.Key), Object: m.Object}}
+		if m.Slot < 0 || m.Slot > slotMax {
+			return fmt.Errorf("%w: a hint for slot %d", ErrUnsendable, m.Slot)
+		}
+		to.Message = &peerpb.Envelope_Store{Store: &peerpb.Store{Key: packKey(m.Key), Object: m.Object, Slot: uint32(m.Slot)}}
 	case replica.StoreAnswer:
 		to.Message = &peerpb.Envelope_StoreAnswer{StoreAnswer: &peerpb.StoreAnswer{Durable: m.Durable, Changed: m.Changed}}
 	case replica.Forward:
@@ -45,14 +53,11 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 		if err != nil {
 			return err
 		}
-		a := &peerpb.ForwardAnswer{Context: c}
-		if len(m.Result.Object.Context) > 0 || len(m.Result.Object.Siblings) > 0 {
-			if err := m.Result.Object.Check(); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnsendable, err)
-			}
-			a.Object = causal.AppendObject(nil, m.Result.Object)
+		o, err := packObject(&m.Result.Object)
+		if err != nil {
+			return err
 		}
-		to.Message = &peerpb.Envelope_ForwardAnswer{ForwardAnswer: a}
+		to.Message = &peerpb.Envelope_ForwardAnswer{ForwardAnswer: &peerpb.ForwardAnswer{Context: c, Object: o}}
 	case replica.List:
 		if m.Limit < 0 || int64(m.Limit) > maxUint32 {
 			return fmt.Errorf("%w: a list of %d names", ErrUnsendable, m.Limit)
@@ -73,7 +78,7 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 		}
 		to.Message = &peerpb.Envelope_Failure{Failure: &peerpb.Failure{Error: packError(m.Err), State: m.State}}
 	default:
-		return fmt.Errorf("%w: %T does not leave a member", ErrUnsendable, m)
+		return encodeExchange(to, m)
 	}
 	return nil
 }
@@ -99,6 +104,19 @@ func packVector(v causal.Vector) ([]byte, error) {
 	return causal.AppendVector(make([]byte, 0, 10+18*len(v)), v), nil
 }
 
+// packObject returns nothing for an object that was never written.
+func packObject(o *causal.Object) ([]byte, error) {
+	if isNone(o) {
+		return nil, nil
+	}
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsendable, err)
+	}
+	return causal.AppendObject(nil, *o), nil
+}
+
+func isNone(o *causal.Object) bool { return len(o.Context) == 0 && len(o.Siblings) == 0 }
+
 func packWrite(w *replica.Write) (*peerpb.Forward, error) {
 	c, err := packVector(w.Context)
 	if err != nil {
@@ -106,7 +124,7 @@ func packWrite(w *replica.Write) (*peerpb.Forward, error) {
 	}
 	f := &peerpb.Forward{
 		Key: packKey(w.Key), Delete: w.Delete, Context: c, Value: w.Value, ContentType: []byte(w.ContentType),
-		IfAbsent: w.IfAbsent, IfMatch: w.IfMatch, Return: peerpb.Return(w.Return),
+		IfAbsent: w.IfAbsent, IfMatch: w.IfMatch, Return: peerpb.Return(w.Return), ExpiryMs: uint64(w.Expiry),
 		Options: &peerpb.Options{
 			R: int32(w.Options.R), W: int32(w.Options.W), Pr: int32(w.Options.PR), Pw: int32(w.Options.PW), Dw: int32(w.Options.DW),
 			Sloppy: peerpb.Choice(w.Options.Sloppy), RepairBlocking: peerpb.Choice(w.Options.RepairBlocking),
@@ -143,98 +161,4 @@ func packError(e *replica.Error) *peerpb.Error {
 		Kind: peerpb.Kind(e.Kind), Field: []byte(e.Field), Text: []byte(e.Message),
 		Needed: uint32(e.Needed), Got: uint32(e.Got), MaybeApplied: e.MaybeApplied, RetryAfterNs: int64(e.RetryAfter),
 	}
-}
-
-// What parts of a message take at most, beside texts and values.
-const (
-	envelopeBytes = 64
-	writeBytes    = 96
-	entryBytes    = 18 // of a vector
-	metaBytes     = 16
-	siblingBytes  = 96
-	nameBytes     = 32 // of a list
-)
-
-// sizeOf estimates how many bytes m takes on the wire: no less than it does, and
-// little more. Queues, frames and statistics count in it.
-func sizeOf(m replica.Message) int {
-	n := envelopeBytes
-	switch m := m.(type) {
-	case replica.Read:
-		n += keyBytes(m.Key)
-	case replica.ReadAnswer:
-		n += len(m.Object) + entryBytes*len(m.Context)
-	case replica.Store:
-		n += keyBytes(m.Key) + len(m.Object)
-	case replica.Forward:
-		w := &m.Write
-		n += writeBytes + keyBytes(w.Key) + len(w.Value) + len(w.ContentType) + entryBytes*len(w.Context)
-		for _, e := range w.Meta {
-			n += metaBytes + len(e.Key) + len(e.Value)
-		}
-	case replica.ForwardAnswer:
-		n += entryBytes * (len(m.Result.Context) + len(m.Result.Object.Context))
-		for i := range m.Result.Object.Siblings {
-			s := &m.Result.Object.Siblings[i]
-			n += siblingBytes + len(s.Value) + len(s.ContentType)
-			for _, e := range s.Meta {
-				n += metaBytes + len(e.Key) + len(e.Value)
-			}
-		}
-	case replica.List:
-		n += nameBytes + len(m.Type) + len(m.Bucket) + len(m.After)
-	case replica.ListAnswer:
-		for i := range m.Entries {
-			n += nameBytes + len(m.Entries[i].Name) + entryBytes*len(m.Entries[i].Context)
-		}
-	case replica.Failure:
-		n += nameBytes + len(m.State)
-		if m.Err != nil {
-			n += len(m.Err.Message) + len(m.Err.Field)
-		}
-	}
-	return n
-}
-
-func keyBytes(k replica.Key) int { return len(k.Type) + len(k.Bucket) + len(k.Key) }
-
-// requestKind says which answers fit a request, without holding on to it.
-type requestKind uint8
-
-const (
-	noRequest requestKind = iota
-	readRequest
-	storeRequest
-	forwardRequest
-	listRequest
-)
-
-func kindOf(m replica.Message) requestKind {
-	switch m.(type) {
-	case replica.Read:
-		return readRequest
-	case replica.Store:
-		return storeRequest
-	case replica.Forward:
-		return forwardRequest
-	case replica.List:
-		return listRequest
-	}
-	return noRequest
-}
-
-func (k requestKind) answeredBy(m replica.Message) bool {
-	switch m.(type) {
-	case replica.ReadAnswer:
-		return k == readRequest
-	case replica.StoreAnswer:
-		return k == storeRequest
-	case replica.ForwardAnswer:
-		return k == forwardRequest
-	case replica.ListAnswer:
-		return k == listRequest
-	case replica.Failure:
-		return k != noRequest
-	}
-	return false
 }

@@ -106,7 +106,7 @@ func TestMalformedHello(t *testing.T) {
 		"zero member id":   {change: func(h *peerpb.Hello) { h.Member = make([]byte, 16) }},
 		"long to":          {change: func(h *peerpb.Hello) { h.To = make([]byte, 17) }},
 		"capabilities":     {change: func(h *peerpb.Hello) { h.Capabilities = make([]string, 65) }},
-		"too new":          {change: func(h *peerpb.Hello) { h.WireMin = 2 }, refused: true},
+		"too new":          {change: func(h *peerpb.Hello) { h.WireMin = wireMax + 1 }, refused: true},
 		"no wire versions": {change: func(h *peerpb.Hello) { h.WireMin, h.WireMax = 0, 0 }, refused: true},
 	} {
 		h := good()
@@ -119,7 +119,7 @@ func TestMalformedHello(t *testing.T) {
 	if _, err := parseHello(nil); !errors.Is(err, errMalformed) {
 		t.Errorf("none: %v", err)
 	}
-	if h, err := parseHello(good()); err != nil || h.wire != 1 || h.member != self || h.to != to {
+	if h, err := parseHello(good()); err != nil || h.wire != wireMax || h.member != self || h.to != to {
 		t.Errorf("good: %+v, %v", h, err)
 	}
 }

@@ -141,7 +141,7 @@ func (in *incoming) greet(first *peerpb.Frame) error {
 	in.from, in.link = h.member, t.link(h.member)
 	in.link.met(h)
 	in.link.counters.incoming.Add(1)
-	in.pump.counters = &in.link.counters
+	in.pump.counters, in.pump.wire = &in.link.counters, h.wire
 	close(in.greeted)
 	if err := in.stream.Send(&peerpb.Frame{Hello: t.ownHello(h.member)}); err != nil {
 		return err

@@ -170,7 +170,7 @@ func (ln *lane) serve(s *session, addr string) error {
 	s.pump.reject = func(it item, err error) { ln.reject(s, it, err) }
 	ln.mu.Lock()
 	ln.mu.state, ln.mu.session, ln.mu.lastID = laneUp, s, 0
-	ln.link.up.Add(1)
+	ln.countLocked(1)
 	leave := ln.mu.leave
 	ln.mu.Unlock()
 	if leave {
@@ -192,6 +192,13 @@ func (ln *lane) serve(s *session, addr string) error {
 	s.close()
 	streams.Wait()
 	return err
+}
+
+// countLocked notes that the lane came up, 1, or went down, -1.
+func (ln *lane) countLocked(n int32) {
+	if ln != ln.link.bulk {
+		ln.link.up.Add(n)
+	}
 }
 
 // watch sweeps, and ends the session if the peer stalls, until it has ended.
@@ -220,7 +227,7 @@ func (ln *lane) fall(to laneState, cause error) {
 	unreachable := fmt.Errorf("%w: %w", ErrUnreachable, cause)
 	ln.mu.Lock()
 	if ln.mu.state == laneUp {
-		ln.link.up.Add(-1)
+		ln.countLocked(-1)
 	}
 	ln.mu.state, ln.mu.session, ln.mu.down = to, nil, unreachable
 	waiting := ln.mu.queue.drop(all)

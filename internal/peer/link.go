@@ -10,11 +10,13 @@ import (
 
 // link is what is known of one peer, and the lanes to it.
 type link struct {
-	t        *Transport
-	id       ring.MemberID
+	t  *Transport
+	id ring.MemberID
+	// lanes are one for each of Config.Streams, by partition, and bulk, the last.
 	lanes    []*lane
+	bulk     *lane
 	counters counters
-	up       atomic.Int32 // lanes that are up
+	up       atomic.Int32 // lanes that are up, but for bulk
 
 	mu struct {
 		sync.Mutex
@@ -26,15 +28,23 @@ type link struct {
 
 func newLink(t *Transport, id ring.MemberID) *link {
 	l := &link{t: t, id: id}
-	for range t.config.Streams {
+	for range t.config.Streams + 1 {
 		l.lanes = append(l.lanes, newLane(l))
 	}
+	l.bulk = l.lanes[t.config.Streams]
 	return l
 }
 
-func (l *link) lane(p ring.PartitionID) *lane { return l.lanes[int(p)%len(l.lanes)] }
+// lane returns the one that a partition's requests of a kind take.
+func (l *link) lane(k requestKind, p ring.PartitionID) *lane {
+	if k.isBulk() {
+		return l.bulk
+	}
+	return l.lanes[int(p)%(len(l.lanes)-1)]
+}
 
-// connected reports whether a lane is up, and sets off those that never tried.
+// connected reports whether a lane but bulk is up, and sets off those that never
+// tried.
 func (l *link) connected() bool {
 	if l.up.Load() > 0 { // without a lock: every request asks
 		return true
@@ -43,7 +53,8 @@ func (l *link) connected() bool {
 	return l.up.Load() > 0
 }
 
-// begin sets off the lanes that never tried, if there is an address to try.
+// begin sets off the lanes that never tried, if there is an address to try; bulk
+// begins with its first request.
 func (l *link) begin() {
 	if _, ok := l.t.config.Resolve(l.id); !ok {
 		return
@@ -51,7 +62,7 @@ func (l *link) begin() {
 	for _, ln := range l.lanes {
 		ln.mu.Lock()
 		ln.mu.leave = false
-		if ln.mu.state == laneIdle {
+		if ln.mu.state == laneIdle && ln != l.bulk {
 			ln.startLocked()
 		}
 		ln.mu.Unlock()

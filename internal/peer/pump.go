@@ -22,6 +22,7 @@ const stallRate = 1 << 20
 type pump struct {
 	stream   frameSender
 	counters *counters
+	wire     uint32 // the version that is spoken
 	// take appends what waits, up to a frame's worth, to its argument.
 	take func([]item) []item
 	// reject takes back an item that can't be encoded.
@@ -67,7 +68,11 @@ func (p *pump) write(now time.Time) error {
 		if n == len(p.slots) {
 			p.slots = append(p.slots, new(peerpb.Envelope))
 		}
-		if err := encode(p.slots[n], &it.env, it.id, now); err != nil {
+		err := checkWire(&it.env, p.wire)
+		if err == nil {
+			err = encode(p.slots[n], &it.env, it.id, now)
+		}
+		if err != nil {
 			p.reject(*it, err)
 			continue
 		}

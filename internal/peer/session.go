@@ -64,7 +64,7 @@ func (t *Transport) connect(l *link, addr string) (*session, error) {
 		return nil, err
 	}
 	l.met(h)
-	s.pump.stream, s.pump.counters = s.stream, &l.counters
+	s.pump.stream, s.pump.counters, s.pump.wire = s.stream, &l.counters, h.wire
 	return s, nil
 }
 

@@ -29,13 +29,15 @@ func (c *counters) received(messages, bytes int) {
 type Stats struct {
 	Peer ring.MemberID
 	// Connected counts the streams to the peer that are up, of Config.Streams,
-	// Incoming those from it.
+	// Incoming those from it, the one for bulk included.
 	Connected, Incoming int
+	// Bulk: the stream for bulk to the peer is up.
+	Bulk bool
 	// Queued requests wait to be written, QueuedBytes in all; InFlight wait for
 	// their answer.
 	Queued, QueuedBytes, InFlight int
 	// RTT is the moving average of the time from sending a request to its
-	// answer, over the streams; 0 as long as there was none.
+	// answer, over the streams but for bulk; 0 as long as there was none.
 	RTT time.Duration
 	// Problem says why the peer is not connected, or turned away when it dials;
 	// empty if all is well.
@@ -87,13 +89,17 @@ func (l *link) stats() Stats {
 	measured := 0
 	for _, ln := range l.lanes {
 		ln.mu.Lock()
-		if ln.mu.state == laneUp {
+		switch {
+		case ln.mu.state != laneUp:
+		case ln == l.bulk:
+			s.Bulk = true
+		default:
 			s.Connected++
 		}
 		s.Queued += ln.mu.queue.len()
 		s.QueuedBytes += ln.mu.queue.bytes
 		s.InFlight += len(ln.mu.flight)
-		if ln.mu.rtt > 0 {
+		if ln.mu.rtt > 0 && ln != l.bulk {
 			s.RTT += ln.mu.rtt
 			measured++
 		}

@@ -138,16 +138,17 @@ func (t *Transport) link(id ring.MemberID) *link {
 // wait for: it must not block. It may call Send.
 func (t *Transport) Send(env replica.Envelope, onAnswer func(replica.Envelope, error)) {
 	it := item{env: env, bytes: sizeOf(env.Message), onAnswer: onAnswer}
+	kind := kindOf(env.Message)
 	var err error
 	switch {
-	case kindOf(env.Message) == noRequest:
+	case kind == noRequest:
 		err = fmt.Errorf("%w: %T is no request to another member", ErrUnsendable, env.Message)
 	case env.To == t.config.Self || env.To.IsZero():
 		err = fmt.Errorf("%w: %v is not another member", ErrUnsendable, env.To)
 	case it.bytes > t.config.MessageBytesMax:
 		err = tooLarge(it.bytes, t.config.MessageBytesMax)
 	default:
-		err = t.link(env.To).lane(env.Partition).enqueue(it)
+		err = t.link(env.To).lane(kind, env.Partition).enqueue(it)
 	}
 	if err != nil {
 		onAnswer(replica.Envelope{}, err)

@@ -425,6 +425,9 @@ type Envelope struct {
 	Epoch      uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// remaining_us is the time to the deadline when it was written; 0 is none.
 	RemainingUs uint64 `protobuf:"varint,5,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"`
+	// fallback: the receiver is asked for its hints, and not as an owner. Since
+	// version 2.
+	Fallback bool `protobuf:"varint,15,opt,name=fallback,proto3" json:"fallback,omitempty"`
 	// Types that are valid to be assigned to Message:
 	//
 	//	*Envelope_Read
@@ -436,6 +439,24 @@ type Envelope struct {
 	//	*Envelope_List
 	//	*Envelope_ListAnswer
 	//	*Envelope_Failure
+	//	*Envelope_Capture
+	//	*Envelope_CaptureAnswer
+	//	*Envelope_Sums
+	//	*Envelope_SumsAnswer
+	//	*Envelope_Entries
+	//	*Envelope_EntriesAnswer
+	//	*Envelope_Heads
+	//	*Envelope_HeadsAnswer
+	//	*Envelope_Scan
+	//	*Envelope_ScanAnswer
+	//	*Envelope_Fetch
+	//	*Envelope_FetchAnswer
+	//	*Envelope_Transfer
+	//	*Envelope_TransferAnswer
+	//	*Envelope_Adopt
+	//	*Envelope_AdoptAnswer
+	//	*Envelope_Release
+	//	*Envelope_ReleaseAnswer
 	Message       isEnvelope_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -504,6 +525,13 @@ func (x *Envelope) GetRemainingUs() uint64 {
 		return x.RemainingUs
 	}
 	return 0
+}
+
+func (x *Envelope) GetFallback() bool {
+	if x != nil {
+		return x.Fallback
+	}
+	return false
 }
 
 func (x *Envelope) GetMessage() isEnvelope_Message {
@@ -594,6 +622,168 @@ func (x *Envelope) GetFailure() *Failure {
 	return nil
 }
 
+func (x *Envelope) GetCapture() *Capture {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Capture); ok {
+			return x.Capture
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetCaptureAnswer() *CaptureAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_CaptureAnswer); ok {
+			return x.CaptureAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetSums() *Sums {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Sums); ok {
+			return x.Sums
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetSumsAnswer() *SumsAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_SumsAnswer); ok {
+			return x.SumsAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetEntries() *Entries {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Entries); ok {
+			return x.Entries
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetEntriesAnswer() *EntriesAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_EntriesAnswer); ok {
+			return x.EntriesAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetHeads() *Heads {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Heads); ok {
+			return x.Heads
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetHeadsAnswer() *HeadsAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_HeadsAnswer); ok {
+			return x.HeadsAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetScan() *Scan {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Scan); ok {
+			return x.Scan
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetScanAnswer() *ScanAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_ScanAnswer); ok {
+			return x.ScanAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetFetch() *Fetch {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Fetch); ok {
+			return x.Fetch
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetFetchAnswer() *FetchAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_FetchAnswer); ok {
+			return x.FetchAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetTransfer() *Transfer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Transfer); ok {
+			return x.Transfer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetTransferAnswer() *TransferAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_TransferAnswer); ok {
+			return x.TransferAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetAdopt() *Adopt {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Adopt); ok {
+			return x.Adopt
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetAdoptAnswer() *AdoptAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_AdoptAnswer); ok {
+			return x.AdoptAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetRelease() *Release {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Release); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetReleaseAnswer() *ReleaseAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_ReleaseAnswer); ok {
+			return x.ReleaseAnswer
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Message interface {
 	isEnvelope_Message()
 }
@@ -634,6 +824,79 @@ type Envelope_Failure struct {
 	Failure *Failure `protobuf:"bytes,14,opt,name=failure,proto3,oneof"`
 }
 
+type Envelope_Capture struct {
+	// Since version 2, on a stream of their own:
+	Capture *Capture `protobuf:"bytes,16,opt,name=capture,proto3,oneof"`
+}
+
+type Envelope_CaptureAnswer struct {
+	CaptureAnswer *CaptureAnswer `protobuf:"bytes,17,opt,name=capture_answer,json=captureAnswer,proto3,oneof"`
+}
+
+type Envelope_Sums struct {
+	Sums *Sums `protobuf:"bytes,18,opt,name=sums,proto3,oneof"`
+}
+
+type Envelope_SumsAnswer struct {
+	SumsAnswer *SumsAnswer `protobuf:"bytes,19,opt,name=sums_answer,json=sumsAnswer,proto3,oneof"`
+}
+
+type Envelope_Entries struct {
+	Entries *Entries `protobuf:"bytes,20,opt,name=entries,proto3,oneof"`
+}
+
+type Envelope_EntriesAnswer struct {
+	EntriesAnswer *EntriesAnswer `protobuf:"bytes,21,opt,name=entries_answer,json=entriesAnswer,proto3,oneof"`
+}
+
+type Envelope_Heads struct {
+	Heads *Heads `protobuf:"bytes,22,opt,name=heads,proto3,oneof"`
+}
+
+type Envelope_HeadsAnswer struct {
+	HeadsAnswer *HeadsAnswer `protobuf:"bytes,23,opt,name=heads_answer,json=headsAnswer,proto3,oneof"`
+}
+
+type Envelope_Scan struct {
+	Scan *Scan `protobuf:"bytes,24,opt,name=scan,proto3,oneof"`
+}
+
+type Envelope_ScanAnswer struct {
+	ScanAnswer *ScanAnswer `protobuf:"bytes,25,opt,name=scan_answer,json=scanAnswer,proto3,oneof"`
+}
+
+type Envelope_Fetch struct {
+	Fetch *Fetch `protobuf:"bytes,26,opt,name=fetch,proto3,oneof"`
+}
+
+type Envelope_FetchAnswer struct {
+	FetchAnswer *FetchAnswer `protobuf:"bytes,27,opt,name=fetch_answer,json=fetchAnswer,proto3,oneof"`
+}
+
+type Envelope_Transfer struct {
+	Transfer *Transfer `protobuf:"bytes,28,opt,name=transfer,proto3,oneof"`
+}
+
+type Envelope_TransferAnswer struct {
+	TransferAnswer *TransferAnswer `protobuf:"bytes,29,opt,name=transfer_answer,json=transferAnswer,proto3,oneof"`
+}
+
+type Envelope_Adopt struct {
+	Adopt *Adopt `protobuf:"bytes,30,opt,name=adopt,proto3,oneof"`
+}
+
+type Envelope_AdoptAnswer struct {
+	AdoptAnswer *AdoptAnswer `protobuf:"bytes,31,opt,name=adopt_answer,json=adoptAnswer,proto3,oneof"`
+}
+
+type Envelope_Release struct {
+	Release *Release `protobuf:"bytes,32,opt,name=release,proto3,oneof"`
+}
+
+type Envelope_ReleaseAnswer struct {
+	ReleaseAnswer *ReleaseAnswer `protobuf:"bytes,33,opt,name=release_answer,json=releaseAnswer,proto3,oneof"`
+}
+
 func (*Envelope_Read) isEnvelope_Message() {}
 
 func (*Envelope_ReadAnswer) isEnvelope_Message() {}
@@ -651,6 +914,42 @@ func (*Envelope_List) isEnvelope_Message() {}
 func (*Envelope_ListAnswer) isEnvelope_Message() {}
 
 func (*Envelope_Failure) isEnvelope_Message() {}
+
+func (*Envelope_Capture) isEnvelope_Message() {}
+
+func (*Envelope_CaptureAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Sums) isEnvelope_Message() {}
+
+func (*Envelope_SumsAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Entries) isEnvelope_Message() {}
+
+func (*Envelope_EntriesAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Heads) isEnvelope_Message() {}
+
+func (*Envelope_HeadsAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Scan) isEnvelope_Message() {}
+
+func (*Envelope_ScanAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Fetch) isEnvelope_Message() {}
+
+func (*Envelope_FetchAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Transfer) isEnvelope_Message() {}
+
+func (*Envelope_TransferAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Adopt) isEnvelope_Message() {}
+
+func (*Envelope_AdoptAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Release) isEnvelope_Message() {}
+
+func (*Envelope_ReleaseAnswer) isEnvelope_Message() {}
 
 type Read struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -705,10 +1004,12 @@ func (x *Read) GetFull() bool {
 }
 
 type ReadAnswer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	Context       []byte                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
-	Digest        uint64                 `protobuf:"fixed64,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Object  []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Context []byte                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
+	Digest  uint64                 `protobuf:"fixed64,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// seen is a version vector. Since version 2; an older member has none.
+	Seen          []byte `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,10 +1065,19 @@ func (x *ReadAnswer) GetDigest() uint64 {
 	return 0
 }
 
+func (x *ReadAnswer) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 type Store struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Object        []byte                 `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Key    []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Object []byte                 `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// slot that a hint is for, below 256. Since version 2.
+	Slot          uint32 `protobuf:"varint,3,opt,name=slot,proto3" json:"slot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -814,6 +1124,13 @@ func (x *Store) GetObject() []byte {
 		return x.Object
 	}
 	return nil
+}
+
+func (x *Store) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
 }
 
 type StoreAnswer struct {
@@ -877,11 +1194,13 @@ type Forward struct {
 	ContentType []byte                 `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	Meta        []*Meta                `protobuf:"bytes,6,rep,name=meta,proto3" json:"meta,omitempty"`
 	// request is 16 bytes, or empty for none.
-	Request       []byte   `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
-	IfAbsent      bool     `protobuf:"varint,8,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
-	IfMatch       bool     `protobuf:"varint,9,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
-	Options       *Options `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
-	Return        Return   `protobuf:"varint,11,opt,name=return,proto3,enum=ringd.peer.v1.Return" json:"return,omitempty"`
+	Request  []byte   `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	IfAbsent bool     `protobuf:"varint,8,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
+	IfMatch  bool     `protobuf:"varint,9,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	Options  *Options `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
+	Return   Return   `protobuf:"varint,11,opt,name=return,proto3,enum=ringd.peer.v1.Return" json:"return,omitempty"`
+	// expiry_ms is of the value, in Unix milliseconds; 0 is never. Since version 2.
+	ExpiryMs      uint64 `protobuf:"varint,12,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -991,6 +1310,13 @@ func (x *Forward) GetReturn() Return {
 		return x.Return
 	}
 	return Return_NOTHING
+}
+
+func (x *Forward) GetExpiryMs() uint64 {
+	if x != nil {
+		return x.ExpiryMs
+	}
+	return 0
 }
 
 type Meta struct {
@@ -1539,6 +1865,966 @@ func (x *Failure) GetState() []byte {
 	return nil
 }
 
+type Capture struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Look          bool                   `protobuf:"varint,1,opt,name=look,proto3" json:"look,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Capture) Reset() {
+	*x = Capture{}
+	mi := &file_peerpb_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Capture) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Capture) ProtoMessage() {}
+
+func (x *Capture) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Capture.ProtoReflect.Descriptor instead.
+func (*Capture) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Capture) GetLook() bool {
+	if x != nil {
+		return x.Look
+	}
+	return false
+}
+
+type CaptureAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Seen  []byte                 `protobuf:"bytes,1,opt,name=seen,proto3" json:"seen,omitempty"`
+	Life  uint64                 `protobuf:"fixed64,2,opt,name=life,proto3" json:"life,omitempty"`
+	// Of the roots; no class comes twice.
+	Classes       []uint32 `protobuf:"varint,3,rep,packed,name=classes,proto3" json:"classes,omitempty"`
+	Sums          []uint64 `protobuf:"fixed64,4,rep,packed,name=sums,proto3" json:"sums,omitempty"`
+	Incomplete    bool     `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaptureAnswer) Reset() {
+	*x = CaptureAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaptureAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaptureAnswer) ProtoMessage() {}
+
+func (x *CaptureAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaptureAnswer.ProtoReflect.Descriptor instead.
+func (*CaptureAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CaptureAnswer) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *CaptureAnswer) GetLife() uint64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *CaptureAnswer) GetClasses() []uint32 {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *CaptureAnswer) GetSums() []uint64 {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+func (x *CaptureAnswer) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
+type Sums struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Class uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"`
+	// ranges are pairs of the first leaf and the one after the last.
+	Ranges        []uint32 `protobuf:"varint,2,rep,packed,name=ranges,proto3" json:"ranges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sums) Reset() {
+	*x = Sums{}
+	mi := &file_peerpb_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sums) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sums) ProtoMessage() {}
+
+func (x *Sums) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sums.ProtoReflect.Descriptor instead.
+func (*Sums) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Sums) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *Sums) GetRanges() []uint32 {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+type SumsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sums          []uint64               `protobuf:"fixed64,1,rep,packed,name=sums,proto3" json:"sums,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SumsAnswer) Reset() {
+	*x = SumsAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SumsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SumsAnswer) ProtoMessage() {}
+
+func (x *SumsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SumsAnswer.ProtoReflect.Descriptor instead.
+func (*SumsAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SumsAnswer) GetSums() []uint64 {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+type Entries struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"`
+	Leaves        []uint32               `protobuf:"varint,2,rep,packed,name=leaves,proto3" json:"leaves,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         uint32                 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entries) Reset() {
+	*x = Entries{}
+	mi := &file_peerpb_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entries) ProtoMessage() {}
+
+func (x *Entries) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entries.ProtoReflect.Descriptor instead.
+func (*Entries) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Entries) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *Entries) GetLeaves() []uint32 {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+func (x *Entries) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Entries) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type EntriesAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leaves        []uint32               `protobuf:"varint,1,rep,packed,name=leaves,proto3" json:"leaves,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Versions      []uint64               `protobuf:"fixed64,3,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntriesAnswer) Reset() {
+	*x = EntriesAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntriesAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntriesAnswer) ProtoMessage() {}
+
+func (x *EntriesAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntriesAnswer.ProtoReflect.Descriptor instead.
+func (*EntriesAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EntriesAnswer) GetLeaves() []uint32 {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+func (x *EntriesAnswer) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *EntriesAnswer) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *EntriesAnswer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type Heads struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Heads) Reset() {
+	*x = Heads{}
+	mi := &file_peerpb_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Heads) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Heads) ProtoMessage() {}
+
+func (x *Heads) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Heads.ProtoReflect.Descriptor instead.
+func (*Heads) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Heads) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type HeadsAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// heads are objects whose values are kept apart; empty is none.
+	Heads [][]byte `protobuf:"bytes,1,rep,name=heads,proto3" json:"heads,omitempty"`
+	// bad are the places, growing, of heads that are empty because the record is
+	// corrupt.
+	Bad           []uint32 `protobuf:"varint,2,rep,packed,name=bad,proto3" json:"bad,omitempty"`
+	Seen          []byte   `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeadsAnswer) Reset() {
+	*x = HeadsAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeadsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeadsAnswer) ProtoMessage() {}
+
+func (x *HeadsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeadsAnswer.ProtoReflect.Descriptor instead.
+func (*HeadsAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *HeadsAnswer) GetHeads() [][]byte {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+func (x *HeadsAnswer) GetBad() []uint32 {
+	if x != nil {
+		return x.Bad
+	}
+	return nil
+}
+
+func (x *HeadsAnswer) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+type Scan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"`
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scan) Reset() {
+	*x = Scan{}
+	mi := &file_peerpb_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scan) ProtoMessage() {}
+
+func (x *Scan) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scan.ProtoReflect.Descriptor instead.
+func (*Scan) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Scan) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *Scan) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Scan) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ScanAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// As in HeadsAnswer.
+	Heads         [][]byte `protobuf:"bytes,2,rep,name=heads,proto3" json:"heads,omitempty"`
+	Bad           []uint32 `protobuf:"varint,3,rep,packed,name=bad,proto3" json:"bad,omitempty"`
+	Seen          []byte   `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
+	Done          bool     `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanAnswer) Reset() {
+	*x = ScanAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanAnswer) ProtoMessage() {}
+
+func (x *ScanAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanAnswer.ProtoReflect.Descriptor instead.
+func (*ScanAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ScanAnswer) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ScanAnswer) GetHeads() [][]byte {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+func (x *ScanAnswer) GetBad() []uint32 {
+	if x != nil {
+		return x.Bad
+	}
+	return nil
+}
+
+func (x *ScanAnswer) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *ScanAnswer) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+type Fetch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fetch) Reset() {
+	*x = Fetch{}
+	mi := &file_peerpb_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fetch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fetch) ProtoMessage() {}
+
+func (x *Fetch) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
+func (*Fetch) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Fetch) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type FetchAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// objects, of the first keys that were asked for; empty is none.
+	Objects       [][]byte `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchAnswer) Reset() {
+	*x = FetchAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchAnswer) ProtoMessage() {}
+
+func (x *FetchAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchAnswer.ProtoReflect.Descriptor instead.
+func (*FetchAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *FetchAnswer) GetObjects() [][]byte {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+type Transfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	Objects       [][]byte               `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transfer) Reset() {
+	*x = Transfer{}
+	mi := &file_peerpb_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transfer) ProtoMessage() {}
+
+func (x *Transfer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
+func (*Transfer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Transfer) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Transfer) GetObjects() [][]byte {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+type TransferAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Changed       uint32                 `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferAnswer) Reset() {
+	*x = TransferAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferAnswer) ProtoMessage() {}
+
+func (x *TransferAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferAnswer.ProtoReflect.Descriptor instead.
+func (*TransferAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *TransferAnswer) GetChanged() uint32 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+type Adopt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// from is a member, 16 bytes.
+	From          []byte `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Life          uint64 `protobuf:"fixed64,2,opt,name=life,proto3" json:"life,omitempty"`
+	Seen          []byte `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	Complete      bool   `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Adopt) Reset() {
+	*x = Adopt{}
+	mi := &file_peerpb_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Adopt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Adopt) ProtoMessage() {}
+
+func (x *Adopt) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Adopt.ProtoReflect.Descriptor instead.
+func (*Adopt) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Adopt) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Adopt) GetLife() uint64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *Adopt) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *Adopt) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+type AdoptAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptAnswer) Reset() {
+	*x = AdoptAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptAnswer) ProtoMessage() {}
+
+func (x *AdoptAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptAnswer.ProtoReflect.Descriptor instead.
+func (*AdoptAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{32}
+}
+
+type Release struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Release) Reset() {
+	*x = Release{}
+	mi := &file_peerpb_peer_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Release) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Release) ProtoMessage() {}
+
+func (x *Release) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Release.ProtoReflect.Descriptor instead.
+func (*Release) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{33}
+}
+
+type ReleaseAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAnswer) Reset() {
+	*x = ReleaseAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAnswer) ProtoMessage() {}
+
+func (x *ReleaseAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAnswer.ProtoReflect.Descriptor instead.
+func (*ReleaseAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{34}
+}
+
 type ControlRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
@@ -1550,7 +2836,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_peerpb_peer_proto_msgTypes[17]
+	mi := &file_peerpb_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +2848,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[17]
+	mi := &file_peerpb_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +2861,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ControlRequest) GetHello() *Hello {
@@ -1610,7 +2896,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_peerpb_peer_proto_msgTypes[18]
+	mi := &file_peerpb_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +2908,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[18]
+	mi := &file_peerpb_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +2921,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{18}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ControlResponse) GetBody() []byte {
@@ -1662,7 +2948,7 @@ type Bytes struct {
 
 func (x *Bytes) Reset() {
 	*x = Bytes{}
-	mi := &file_peerpb_peer_proto_msgTypes[19]
+	mi := &file_peerpb_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +2960,7 @@ func (x *Bytes) String() string {
 func (*Bytes) ProtoMessage() {}
 
 func (x *Bytes) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[19]
+	mi := &file_peerpb_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +2973,7 @@ func (x *Bytes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bytes.ProtoReflect.Descriptor instead.
 func (*Bytes) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{19}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Bytes) GetHello() *Hello {
@@ -1727,7 +3013,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\"j\n" +
 	"\x05Frame\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.ringd.peer.v1.HelloR\x05hello\x125\n" +
-	"\tenvelopes\x18\x02 \x03(\v2\x17.ringd.peer.v1.EnvelopeR\tenvelopes\"\x8c\x05\n" +
+	"\tenvelopes\x18\x02 \x03(\v2\x17.ringd.peer.v1.EnvelopeR\tenvelopes\"\xb9\r\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1e\n" +
@@ -1735,7 +3021,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"generation\x18\x03 \x01(\x04R\n" +
 	"generation\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12!\n" +
-	"\fremaining_us\x18\x05 \x01(\x04R\vremainingUs\x12)\n" +
+	"\fremaining_us\x18\x05 \x01(\x04R\vremainingUs\x12\x1a\n" +
+	"\bfallback\x18\x0f \x01(\bR\bfallback\x12)\n" +
 	"\x04read\x18\x06 \x01(\v2\x13.ringd.peer.v1.ReadH\x00R\x04read\x12<\n" +
 	"\vread_answer\x18\a \x01(\v2\x19.ringd.peer.v1.ReadAnswerH\x00R\n" +
 	"readAnswer\x12,\n" +
@@ -1747,22 +3034,44 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04list\x18\f \x01(\v2\x13.ringd.peer.v1.ListH\x00R\x04list\x12<\n" +
 	"\vlist_answer\x18\r \x01(\v2\x19.ringd.peer.v1.ListAnswerH\x00R\n" +
 	"listAnswer\x122\n" +
-	"\afailure\x18\x0e \x01(\v2\x16.ringd.peer.v1.FailureH\x00R\afailureB\t\n" +
+	"\afailure\x18\x0e \x01(\v2\x16.ringd.peer.v1.FailureH\x00R\afailure\x122\n" +
+	"\acapture\x18\x10 \x01(\v2\x16.ringd.peer.v1.CaptureH\x00R\acapture\x12E\n" +
+	"\x0ecapture_answer\x18\x11 \x01(\v2\x1c.ringd.peer.v1.CaptureAnswerH\x00R\rcaptureAnswer\x12)\n" +
+	"\x04sums\x18\x12 \x01(\v2\x13.ringd.peer.v1.SumsH\x00R\x04sums\x12<\n" +
+	"\vsums_answer\x18\x13 \x01(\v2\x19.ringd.peer.v1.SumsAnswerH\x00R\n" +
+	"sumsAnswer\x122\n" +
+	"\aentries\x18\x14 \x01(\v2\x16.ringd.peer.v1.EntriesH\x00R\aentries\x12E\n" +
+	"\x0eentries_answer\x18\x15 \x01(\v2\x1c.ringd.peer.v1.EntriesAnswerH\x00R\rentriesAnswer\x12,\n" +
+	"\x05heads\x18\x16 \x01(\v2\x14.ringd.peer.v1.HeadsH\x00R\x05heads\x12?\n" +
+	"\fheads_answer\x18\x17 \x01(\v2\x1a.ringd.peer.v1.HeadsAnswerH\x00R\vheadsAnswer\x12)\n" +
+	"\x04scan\x18\x18 \x01(\v2\x13.ringd.peer.v1.ScanH\x00R\x04scan\x12<\n" +
+	"\vscan_answer\x18\x19 \x01(\v2\x19.ringd.peer.v1.ScanAnswerH\x00R\n" +
+	"scanAnswer\x12,\n" +
+	"\x05fetch\x18\x1a \x01(\v2\x14.ringd.peer.v1.FetchH\x00R\x05fetch\x12?\n" +
+	"\ffetch_answer\x18\x1b \x01(\v2\x1a.ringd.peer.v1.FetchAnswerH\x00R\vfetchAnswer\x125\n" +
+	"\btransfer\x18\x1c \x01(\v2\x17.ringd.peer.v1.TransferH\x00R\btransfer\x12H\n" +
+	"\x0ftransfer_answer\x18\x1d \x01(\v2\x1d.ringd.peer.v1.TransferAnswerH\x00R\x0etransferAnswer\x12,\n" +
+	"\x05adopt\x18\x1e \x01(\v2\x14.ringd.peer.v1.AdoptH\x00R\x05adopt\x12?\n" +
+	"\fadopt_answer\x18\x1f \x01(\v2\x1a.ringd.peer.v1.AdoptAnswerH\x00R\vadoptAnswer\x122\n" +
+	"\arelease\x18  \x01(\v2\x16.ringd.peer.v1.ReleaseH\x00R\arelease\x12E\n" +
+	"\x0erelease_answer\x18! \x01(\v2\x1c.ringd.peer.v1.ReleaseAnswerH\x00R\rreleaseAnswerB\t\n" +
 	"\amessage\",\n" +
 	"\x04Read\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
-	"\x04full\x18\x02 \x01(\bR\x04full\"V\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\"j\n" +
 	"\n" +
 	"ReadAnswer\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12\x16\n" +
-	"\x06digest\x18\x03 \x01(\x06R\x06digest\"1\n" +
+	"\x06digest\x18\x03 \x01(\x06R\x06digest\x12\x12\n" +
+	"\x04seen\x18\x04 \x01(\fR\x04seen\"E\n" +
 	"\x05Store\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
-	"\x06object\x18\x02 \x01(\fR\x06object\"A\n" +
+	"\x06object\x18\x02 \x01(\fR\x06object\x12\x12\n" +
+	"\x04slot\x18\x03 \x01(\rR\x04slot\"A\n" +
 	"\vStoreAnswer\x12\x18\n" +
 	"\adurable\x18\x01 \x01(\bR\adurable\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\xe2\x02\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xff\x02\n" +
 	"\aForward\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06delete\x18\x02 \x01(\bR\x06delete\x12\x18\n" +
@@ -1775,7 +3084,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\bif_match\x18\t \x01(\bR\aifMatch\x120\n" +
 	"\aoptions\x18\n" +
 	" \x01(\v2\x16.ringd.peer.v1.OptionsR\aoptions\x12-\n" +
-	"\x06return\x18\v \x01(\x0e2\x15.ringd.peer.v1.ReturnR\x06return\".\n" +
+	"\x06return\x18\v \x01(\x0e2\x15.ringd.peer.v1.ReturnR\x06return\x12\x1b\n" +
+	"\texpiry_ms\x18\f \x01(\x04R\bexpiryMs\".\n" +
 	"\x04Meta\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xe3\x01\n" +
@@ -1818,7 +3128,67 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x0eretry_after_ns\x18\a \x01(\x03R\fretryAfterNs\"K\n" +
 	"\aFailure\x12*\n" +
 	"\x05error\x18\x01 \x01(\v2\x14.ringd.peer.v1.ErrorR\x05error\x12\x14\n" +
-	"\x05state\x18\x02 \x01(\fR\x05state\"d\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\"\x1d\n" +
+	"\aCapture\x12\x12\n" +
+	"\x04look\x18\x01 \x01(\bR\x04look\"\x85\x01\n" +
+	"\rCaptureAnswer\x12\x12\n" +
+	"\x04seen\x18\x01 \x01(\fR\x04seen\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x06R\x04life\x12\x18\n" +
+	"\aclasses\x18\x03 \x03(\rR\aclasses\x12\x12\n" +
+	"\x04sums\x18\x04 \x03(\x06R\x04sums\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x05 \x01(\bR\n" +
+	"incomplete\"4\n" +
+	"\x04Sums\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\rR\x05class\x12\x16\n" +
+	"\x06ranges\x18\x02 \x03(\rR\x06ranges\" \n" +
+	"\n" +
+	"SumsAnswer\x12\x12\n" +
+	"\x04sums\x18\x01 \x03(\x06R\x04sums\"c\n" +
+	"\aEntries\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\rR\x05class\x12\x16\n" +
+	"\x06leaves\x18\x02 \x03(\rR\x06leaves\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"k\n" +
+	"\rEntriesAnswer\x12\x16\n" +
+	"\x06leaves\x18\x01 \x03(\rR\x06leaves\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x1a\n" +
+	"\bversions\x18\x03 \x03(\x06R\bversions\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"\x1b\n" +
+	"\x05Heads\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\"I\n" +
+	"\vHeadsAnswer\x12\x14\n" +
+	"\x05heads\x18\x01 \x03(\fR\x05heads\x12\x10\n" +
+	"\x03bad\x18\x02 \x03(\rR\x03bad\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\fR\x04seen\"H\n" +
+	"\x04Scan\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\rR\x05class\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"p\n" +
+	"\n" +
+	"ScanAnswer\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\x12\x14\n" +
+	"\x05heads\x18\x02 \x03(\fR\x05heads\x12\x10\n" +
+	"\x03bad\x18\x03 \x03(\rR\x03bad\x12\x12\n" +
+	"\x04seen\x18\x04 \x01(\fR\x04seen\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\"\x1b\n" +
+	"\x05Fetch\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\"'\n" +
+	"\vFetchAnswer\x12\x18\n" +
+	"\aobjects\x18\x01 \x03(\fR\aobjects\"8\n" +
+	"\bTransfer\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\x12\x18\n" +
+	"\aobjects\x18\x02 \x03(\fR\aobjects\"*\n" +
+	"\x0eTransferAnswer\x12\x18\n" +
+	"\achanged\x18\x01 \x01(\rR\achanged\"_\n" +
+	"\x05Adopt\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\fR\x04from\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x06R\x04life\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\fR\x04seen\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"\r\n" +
+	"\vAdoptAnswer\"\t\n" +
+	"\aRelease\"\x0f\n" +
+	"\rReleaseAnswer\"d\n" +
 	"\x0eControlRequest\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.ringd.peer.v1.HelloR\x05hello\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1871,7 +3241,7 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_peerpb_peer_proto_goTypes = []any{
 	(Return)(0),             // 0: ringd.peer.v1.Return
 	(Choice)(0),             // 1: ringd.peer.v1.Choice
@@ -1893,9 +3263,27 @@ var file_peerpb_peer_proto_goTypes = []any{
 	(*ListEntry)(nil),       // 17: ringd.peer.v1.ListEntry
 	(*Error)(nil),           // 18: ringd.peer.v1.Error
 	(*Failure)(nil),         // 19: ringd.peer.v1.Failure
-	(*ControlRequest)(nil),  // 20: ringd.peer.v1.ControlRequest
-	(*ControlResponse)(nil), // 21: ringd.peer.v1.ControlResponse
-	(*Bytes)(nil),           // 22: ringd.peer.v1.Bytes
+	(*Capture)(nil),         // 20: ringd.peer.v1.Capture
+	(*CaptureAnswer)(nil),   // 21: ringd.peer.v1.CaptureAnswer
+	(*Sums)(nil),            // 22: ringd.peer.v1.Sums
+	(*SumsAnswer)(nil),      // 23: ringd.peer.v1.SumsAnswer
+	(*Entries)(nil),         // 24: ringd.peer.v1.Entries
+	(*EntriesAnswer)(nil),   // 25: ringd.peer.v1.EntriesAnswer
+	(*Heads)(nil),           // 26: ringd.peer.v1.Heads
+	(*HeadsAnswer)(nil),     // 27: ringd.peer.v1.HeadsAnswer
+	(*Scan)(nil),            // 28: ringd.peer.v1.Scan
+	(*ScanAnswer)(nil),      // 29: ringd.peer.v1.ScanAnswer
+	(*Fetch)(nil),           // 30: ringd.peer.v1.Fetch
+	(*FetchAnswer)(nil),     // 31: ringd.peer.v1.FetchAnswer
+	(*Transfer)(nil),        // 32: ringd.peer.v1.Transfer
+	(*TransferAnswer)(nil),  // 33: ringd.peer.v1.TransferAnswer
+	(*Adopt)(nil),           // 34: ringd.peer.v1.Adopt
+	(*AdoptAnswer)(nil),     // 35: ringd.peer.v1.AdoptAnswer
+	(*Release)(nil),         // 36: ringd.peer.v1.Release
+	(*ReleaseAnswer)(nil),   // 37: ringd.peer.v1.ReleaseAnswer
+	(*ControlRequest)(nil),  // 38: ringd.peer.v1.ControlRequest
+	(*ControlResponse)(nil), // 39: ringd.peer.v1.ControlResponse
+	(*Bytes)(nil),           // 40: ringd.peer.v1.Bytes
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: ringd.peer.v1.Hello.epoch:type_name -> ringd.peer.v1.Epoch
@@ -1910,28 +3298,46 @@ var file_peerpb_peer_proto_depIdxs = []int32{
 	15, // 9: ringd.peer.v1.Envelope.list:type_name -> ringd.peer.v1.List
 	16, // 10: ringd.peer.v1.Envelope.list_answer:type_name -> ringd.peer.v1.ListAnswer
 	19, // 11: ringd.peer.v1.Envelope.failure:type_name -> ringd.peer.v1.Failure
-	12, // 12: ringd.peer.v1.Forward.meta:type_name -> ringd.peer.v1.Meta
-	13, // 13: ringd.peer.v1.Forward.options:type_name -> ringd.peer.v1.Options
-	0,  // 14: ringd.peer.v1.Forward.return:type_name -> ringd.peer.v1.Return
-	1,  // 15: ringd.peer.v1.Options.sloppy:type_name -> ringd.peer.v1.Choice
-	1,  // 16: ringd.peer.v1.Options.repair_blocking:type_name -> ringd.peer.v1.Choice
-	17, // 17: ringd.peer.v1.ListAnswer.entries:type_name -> ringd.peer.v1.ListEntry
-	2,  // 18: ringd.peer.v1.Error.kind:type_name -> ringd.peer.v1.Kind
-	18, // 19: ringd.peer.v1.Failure.error:type_name -> ringd.peer.v1.Error
-	3,  // 20: ringd.peer.v1.ControlRequest.hello:type_name -> ringd.peer.v1.Hello
-	18, // 21: ringd.peer.v1.ControlResponse.error:type_name -> ringd.peer.v1.Error
-	3,  // 22: ringd.peer.v1.Bytes.hello:type_name -> ringd.peer.v1.Hello
-	5,  // 23: ringd.peer.v1.Peer.Exchange:input_type -> ringd.peer.v1.Frame
-	20, // 24: ringd.peer.v1.Peer.Control:input_type -> ringd.peer.v1.ControlRequest
-	22, // 25: ringd.peer.v1.Peer.Raft:input_type -> ringd.peer.v1.Bytes
-	5,  // 26: ringd.peer.v1.Peer.Exchange:output_type -> ringd.peer.v1.Frame
-	21, // 27: ringd.peer.v1.Peer.Control:output_type -> ringd.peer.v1.ControlResponse
-	22, // 28: ringd.peer.v1.Peer.Raft:output_type -> ringd.peer.v1.Bytes
-	26, // [26:29] is the sub-list for method output_type
-	23, // [23:26] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	20, // 12: ringd.peer.v1.Envelope.capture:type_name -> ringd.peer.v1.Capture
+	21, // 13: ringd.peer.v1.Envelope.capture_answer:type_name -> ringd.peer.v1.CaptureAnswer
+	22, // 14: ringd.peer.v1.Envelope.sums:type_name -> ringd.peer.v1.Sums
+	23, // 15: ringd.peer.v1.Envelope.sums_answer:type_name -> ringd.peer.v1.SumsAnswer
+	24, // 16: ringd.peer.v1.Envelope.entries:type_name -> ringd.peer.v1.Entries
+	25, // 17: ringd.peer.v1.Envelope.entries_answer:type_name -> ringd.peer.v1.EntriesAnswer
+	26, // 18: ringd.peer.v1.Envelope.heads:type_name -> ringd.peer.v1.Heads
+	27, // 19: ringd.peer.v1.Envelope.heads_answer:type_name -> ringd.peer.v1.HeadsAnswer
+	28, // 20: ringd.peer.v1.Envelope.scan:type_name -> ringd.peer.v1.Scan
+	29, // 21: ringd.peer.v1.Envelope.scan_answer:type_name -> ringd.peer.v1.ScanAnswer
+	30, // 22: ringd.peer.v1.Envelope.fetch:type_name -> ringd.peer.v1.Fetch
+	31, // 23: ringd.peer.v1.Envelope.fetch_answer:type_name -> ringd.peer.v1.FetchAnswer
+	32, // 24: ringd.peer.v1.Envelope.transfer:type_name -> ringd.peer.v1.Transfer
+	33, // 25: ringd.peer.v1.Envelope.transfer_answer:type_name -> ringd.peer.v1.TransferAnswer
+	34, // 26: ringd.peer.v1.Envelope.adopt:type_name -> ringd.peer.v1.Adopt
+	35, // 27: ringd.peer.v1.Envelope.adopt_answer:type_name -> ringd.peer.v1.AdoptAnswer
+	36, // 28: ringd.peer.v1.Envelope.release:type_name -> ringd.peer.v1.Release
+	37, // 29: ringd.peer.v1.Envelope.release_answer:type_name -> ringd.peer.v1.ReleaseAnswer
+	12, // 30: ringd.peer.v1.Forward.meta:type_name -> ringd.peer.v1.Meta
+	13, // 31: ringd.peer.v1.Forward.options:type_name -> ringd.peer.v1.Options
+	0,  // 32: ringd.peer.v1.Forward.return:type_name -> ringd.peer.v1.Return
+	1,  // 33: ringd.peer.v1.Options.sloppy:type_name -> ringd.peer.v1.Choice
+	1,  // 34: ringd.peer.v1.Options.repair_blocking:type_name -> ringd.peer.v1.Choice
+	17, // 35: ringd.peer.v1.ListAnswer.entries:type_name -> ringd.peer.v1.ListEntry
+	2,  // 36: ringd.peer.v1.Error.kind:type_name -> ringd.peer.v1.Kind
+	18, // 37: ringd.peer.v1.Failure.error:type_name -> ringd.peer.v1.Error
+	3,  // 38: ringd.peer.v1.ControlRequest.hello:type_name -> ringd.peer.v1.Hello
+	18, // 39: ringd.peer.v1.ControlResponse.error:type_name -> ringd.peer.v1.Error
+	3,  // 40: ringd.peer.v1.Bytes.hello:type_name -> ringd.peer.v1.Hello
+	5,  // 41: ringd.peer.v1.Peer.Exchange:input_type -> ringd.peer.v1.Frame
+	38, // 42: ringd.peer.v1.Peer.Control:input_type -> ringd.peer.v1.ControlRequest
+	40, // 43: ringd.peer.v1.Peer.Raft:input_type -> ringd.peer.v1.Bytes
+	5,  // 44: ringd.peer.v1.Peer.Exchange:output_type -> ringd.peer.v1.Frame
+	39, // 45: ringd.peer.v1.Peer.Control:output_type -> ringd.peer.v1.ControlResponse
+	40, // 46: ringd.peer.v1.Peer.Raft:output_type -> ringd.peer.v1.Bytes
+	44, // [44:47] is the sub-list for method output_type
+	41, // [41:44] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -1949,6 +3355,24 @@ func file_peerpb_peer_proto_init() {
 		(*Envelope_List)(nil),
 		(*Envelope_ListAnswer)(nil),
 		(*Envelope_Failure)(nil),
+		(*Envelope_Capture)(nil),
+		(*Envelope_CaptureAnswer)(nil),
+		(*Envelope_Sums)(nil),
+		(*Envelope_SumsAnswer)(nil),
+		(*Envelope_Entries)(nil),
+		(*Envelope_EntriesAnswer)(nil),
+		(*Envelope_Heads)(nil),
+		(*Envelope_HeadsAnswer)(nil),
+		(*Envelope_Scan)(nil),
+		(*Envelope_ScanAnswer)(nil),
+		(*Envelope_Fetch)(nil),
+		(*Envelope_FetchAnswer)(nil),
+		(*Envelope_Transfer)(nil),
+		(*Envelope_TransferAnswer)(nil),
+		(*Envelope_Adopt)(nil),
+		(*Envelope_AdoptAnswer)(nil),
+		(*Envelope_Release)(nil),
+		(*Envelope_ReleaseAnswer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1956,7 +3380,7 @@ func file_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
