@@ -15,10 +15,21 @@ func TestUnsendableExchange(t *testing.T) {
 	object := causal.Object{Context: causal.Vector{{Actor: 1, Counter: 1}}}
 	for _, m := range []replica.Message{
 		// They stay within a member.
-		replica.Hints{}, replica.HintsAnswer{}, replica.DropHints{}, replica.DropHintsAnswer{},
-		replica.HintCount{}, replica.HintCountAnswer{}, replica.Reap{}, replica.ReapAnswer{},
-		replica.Expired{}, replica.ExpiredAnswer{}, replica.CheckTree{}, replica.CheckSums{}, replica.CheckAnswer{},
-		replica.Restore{}, replica.RestoreAnswer{},
+		replica.Hints{},
+		replica.HintsAnswer{},
+		replica.DropHints{},
+		replica.DropHintsAnswer{},
+		replica.HintCount{},
+		replica.HintCountAnswer{},
+		replica.Reap{},
+		replica.ReapAnswer{},
+		replica.Expired{},
+		replica.ExpiredAnswer{},
+		replica.CheckTree{},
+		replica.CheckSums{},
+		replica.CheckAnswer{},
+		replica.Restore{},
+		replica.RestoreAnswer{},
 
 		replica.CaptureAnswer{Seen: bad},
 		replica.CaptureAnswer{Roots: []replica.Root{{Class: 256}}},
