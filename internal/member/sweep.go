@@ -19,6 +19,7 @@ import (
 // is up sweeps it.
 type sweeper struct {
 	coord   *coordinator
+	repair  *repairer
 	every   time.Duration
 	deleted prometheus.Counter
 	log     *slog.Logger
@@ -37,13 +38,11 @@ const (
 	// keys of one partition that are left for a later one.
 	sweepDeletesMax  = 100_000
 	sweepFailuresMax = 4 * sweepPage
-	// sweepAnswerWithin bounds the wait for this member's own vnode.
-	sweepAnswerWithin = 10 * time.Second
 )
 
 func newSweeper(m *Member) *sweeper {
 	s := &sweeper{
-		coord: m.coord, every: m.config.SweepEvery, log: m.config.Logger,
+		coord: m.coord, repair: m.repair, every: m.config.SweepEvery, log: m.config.Logger,
 		deleted: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "ringd", Name: "expired_deleted_total", Help: "Keys deleted because all their values had expired.",
 		}),
@@ -130,21 +129,10 @@ func (s *sweeper) partition(ctx context.Context, p ring.PartitionID, most int) i
 // expired asks this member's vnode for keys whose values have all expired. No
 // answer is none.
 func (s *sweeper) expired(ctx context.Context, p ring.PartitionID, limit int) replica.ExpiredAnswer {
-	ctx, cancel := context.WithTimeout(ctx, sweepAnswerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
-	answered := make(chan replica.Message, 1)
-	s.coord.local(replica.Envelope{
-		From: s.coord.self, To: s.coord.self, Epoch: s.coord.node.State().Ring.Epoch(), Partition: p,
-		Deadline: deadline, Message: replica.Expired{Limit: limit},
-	}, func(a replica.Envelope) { answered <- a.Message })
-	select {
-	case m := <-answered:
-		a, _ := m.(replica.ExpiredAnswer)
-		return a
-	case <-ctx.Done():
-		return replica.ExpiredAnswer{}
-	}
+	answer, _ := s.repair.own(ctx, p, false, replica.Expired{Limit: limit}).(replica.ExpiredAnswer)
+	return answer
 }
 
 // delete carries out writes, and returns how many failed, and the last reason
