@@ -16,11 +16,14 @@ import (
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	cluster := proctest.Start(t, 3)
-	_, err := proctest.Admin(t, cluster.Members[0]).CreateBucketType(within(t), &ringdv1.CreateBucketTypeRequest{
-		BucketType: &ringdv1.BucketType{Name: "cache", DefaultTtl: durationpb.New(time.Hour)},
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, bt := range []*ringdv1.BucketType{
+		{Name: "cache", DefaultTtl: durationpb.New(time.Hour)},
+		// With one owner, most puts are forwarded.
+		{Name: "single", N: 1, DefaultTtl: durationpb.New(time.Hour)},
+	} {
+		if _, err := proctest.Admin(t, cluster.Members[0]).CreateBucketType(within(t), &ringdv1.CreateBucketTypeRequest{BucketType: bt}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Run("when", func(t *testing.T) { expiresWhen(t, cluster) })
 	t.Run("gone everywhere", func(t *testing.T) { goneEverywhere(t, cluster) })
@@ -49,6 +52,9 @@ func expiresWhen(t *testing.T, cluster *proctest.Cluster) {
 		"ttl 0":                 {"cache", &ringdv1.PutRequest{Ttl: durationpb.New(0)}, time.Hour},
 		"ttl, not the default":  {"cache", &ringdv1.PutRequest{Ttl: durationpb.New(2 * time.Hour)}, 2 * time.Hour},
 		"time, not the default": {"cache", &ringdv1.PutRequest{ExpiryUnixMs: fixed}, 90 * time.Minute},
+		"forwarded default":     {"single", &ringdv1.PutRequest{}, time.Hour},
+		"forwarded ttl":         {"single", &ringdv1.PutRequest{Ttl: durationpb.New(2 * time.Hour)}, 2 * time.Hour},
+		"forwarded time":        {"single", &ringdv1.PutRequest{ExpiryUnixMs: fixed}, 90 * time.Minute},
 		"never":                 {"cache", &ringdv1.PutRequest{ExpiryUnixMs: &never}, 0},
 	} {
 		for i, m := range cluster.Members {
