@@ -182,7 +182,7 @@ type HintsAnswer struct {
 	Hints []Hint
 	Done  bool
 	// Own is what the vnode coordinated itself as a fallback, as of before the
-	// first hint was read.
+	// first hint was read; nothing from an owner.
 	Own causal.Vector
 }
 

@@ -230,7 +230,12 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 	if m.Started {
 		lower = storage.Successor(hintKey(p, m.Slot, m.After))
 	}
-	answer := replica.HintsAnswer{Done: true, Own: v.allSeen()}
+	answer := replica.HintsAnswer{Done: true}
+	if !tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self) {
+		// All dots of a vnode that owns nothing are of what it kept as hints. What
+		// an owner has seen, its hints don't bring.
+		answer.Own = v.allSeen()
+	}
 	bytes := 0
 	var bad error
 	err = tx.Scan(lower, upper, func(key, value []byte) bool {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,16 +15,21 @@ import (
 //
 //   - what was acknowledged, or read, is there in the end, or was replaced by a
 //     write that built on a read of it;
-//   - what a context that was given out covers is covered in the end;
+//   - what an acknowledged write replaced, or deleted, is gone in the end, unless
+//     what it replaced was tried more than once: a retry may come after it;
+//   - what a context that was given out covers is covered in the end, or was seen;
 //   - nothing is read that was not written to that key;
 //   - a write that was tried more than once is read once;
 //   - no dot names two writes;
-//   - once healed and read with repair, all owners of a key are equal.
+//   - once healed and repaired, all owners of a key are equal, and stay so when
+//     deletions are forgotten; their hash trees are those of their data.
 type checker struct {
 	violations []string
 	written    map[string]string          // value -> key
 	owed       map[string]bool            // values that were acknowledged or read
 	replaced   map[string]bool            // values that some write built on
+	gone       map[string]bool            // of them, those whose write was acknowledged
+	retried    map[string]bool            // values that more than one member may have coordinated
 	dots       map[causal.Dot]dotUse      // by what was seen on the wire
 	last       map[string]map[string]bool // key -> values read in the end
 	given      map[string]causal.Vector   // key -> all contexts given out, joined
@@ -37,7 +43,7 @@ const violationsMax = 20
 func newChecker() *checker {
 	return &checker{
 		written: make(map[string]string), owed: make(map[string]bool), replaced: make(map[string]bool),
-		dots: make(map[causal.Dot]dotUse), last: make(map[string]map[string]bool),
+		gone: make(map[string]bool), retried: make(map[string]bool), dots: make(map[causal.Dot]dotUse), last: make(map[string]map[string]bool),
 		given: make(map[string]causal.Vector),
 	}
 }
@@ -63,6 +69,11 @@ func (c *checker) issued(op *operation) {
 func (c *checker) acknowledged(op *operation) {
 	if !op.write.Delete {
 		c.owed[op.value] = true
+	}
+	for _, v := range op.basis.values {
+		if v != op.value {
+			c.gone[v] = true
+		}
 	}
 }
 
@@ -90,7 +101,16 @@ func (c *checker) message(w *world, m replica.Message) {
 		encoded = m.Object
 	case replica.ReadAnswer:
 		encoded = m.Object
+	case replica.Transfer:
+		for _, item := range m.Items {
+			c.object(m, item.Object)
+		}
+		return
 	}
+	c.object(m, encoded)
+}
+
+func (c *checker) object(m replica.Message, encoded []byte) {
 	if len(encoded) == 0 {
 		return
 	}
@@ -123,9 +143,6 @@ func (c *checker) final(w *world) {
 			continue
 		}
 		w.finalCompare(k, o)
-		if !o.Context.Dominates(c.given[k]) {
-			c.violate("%s: lost some of what clients were told: a context covered %v, in the end there is %v", k, c.given[k], o.Context)
-		}
 		values := make(map[string]bool)
 		var list []string
 		for _, s := range causal.Fold(o, causal.FoldOptions{}).Siblings {
@@ -142,6 +159,11 @@ func (c *checker) final(w *world) {
 		owed = append(owed, v)
 	}
 	slices.Sort(owed)
+	for _, v := range slices.Sorted(maps.Keys(c.gone)) {
+		if k := c.written[v]; c.last[k][v] && !c.retried[v] {
+			c.violate("%s: %q is back, which an acknowledged write had replaced", k, v)
+		}
+	}
 	for _, v := range owed {
 		if k := c.written[v]; c.last[k] != nil && !c.last[k][v] && !c.replaced[v] {
 			c.violate("%s: lost %q, which was acknowledged or read", k, v)
@@ -169,6 +191,12 @@ func (w *world) finalCompare(k string, o causal.Object) {
 		m := w.byID[id]
 		m.receive(replica.Envelope{From: id, To: id, Epoch: w.ring.Epoch(), Partition: p, Message: replica.Read{Key: key(k)}}, func(answer replica.Message) {
 			a, ok := answer.(replica.ReadAnswer)
+			if ok && !a.Context.Join(a.Seen).Dominates(w.check.given[k]) {
+				w.check.violate("%s: %s lost some of what clients were told: a context covered %v, in the end there is %v, and %v was seen", k, m.name, w.check.given[k], a.Context, a.Seen)
+			}
+			if ok && !o.Live() && len(a.Context) == 0 {
+				return // forgotten
+			}
 			if !ok || a.Digest != o.Digest() || !a.Context.Equal(o.Context) {
 				w.check.violate("%s: %s differs after repair: %+v", k, m.name, answer)
 			}

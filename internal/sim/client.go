@@ -49,6 +49,7 @@ type operation struct {
 }
 
 func (w *world) startClients() {
+	w.clients = w.config.Clients
 	for i := range w.config.Clients {
 		c := &client{w: w, name: fmt.Sprintf("c%d", i), left: w.config.Operations / w.config.Clients, seen: make(map[string]reading)}
 		w.after(w.upTo(10*time.Millisecond), c.next)
@@ -57,6 +58,7 @@ func (w *world) startClients() {
 
 func (c *client) next() {
 	if c.left == 0 {
+		c.w.clients--
 		return
 	}
 	c.left--
@@ -72,6 +74,9 @@ func (c *client) next() {
 	op.write.Request[15] = 1
 	counts := []replica.Count{1, replica.Unset, 1, replica.All}
 	op.options = replica.Options{R: counts[rng.IntN(4)], W: counts[rng.IntN(2)]}
+	if rng.IntN(3) == 0 {
+		op.options.Sloppy = replica.Off
+	}
 	if rng.IntN(8) == 0 {
 		op.options.RepairBlocking = replica.On
 	}
@@ -180,18 +185,22 @@ func (m *member) op(v quorum.View, op *operation) quorum.Op {
 	if op.kind == "get" {
 		return quorum.NewGet(v, key(op.key))
 	}
-	for _, o := range v.Owners {
-		if o.ID == m.id {
-			return quorum.NewPut(v, op.write)
-		}
+	switch quorum.RouteOf(v, false) {
+	case quorum.RouteForward:
+		// It may be handed to one owner after another.
+		m.w.check.retried[op.value] = true
+		return quorum.NewForward(v, op.write)
+	case quorum.RouteFallback:
+		m.w.reached["coordinated by a fallback"]++
 	}
-	return quorum.NewForward(v, op.write)
+	return quorum.NewPut(v, op.write)
 }
 
 func (c *client) answer(op *operation, r quorum.Result) {
 	if r.Err != nil {
 		if (r.Err.Kind == replica.KindUnknown || r.Err.Kind == replica.KindUnavailable) && op.attempts < attemptsMax {
 			c.w.reached["retry"]++
+			c.w.check.retried[op.value] = true
 			c.w.after(c.w.upTo(20*time.Millisecond), func() { c.attempt(op) })
 			return
 		}

@@ -145,6 +145,8 @@ func (m *member) step(x *executor) {
 			m.w.reached["new actor"]++
 		case vnode.NoticeOwnDots:
 			m.w.reached["own dots came in"]++
+		case vnode.NoticeHintStored:
+			m.w.reached["hint stored"]++
 		case vnode.NoticeReadFailed, vnode.NoticeCommitFailed:
 			m.w.check.violate("%s: %s", m.name, n.Detail)
 		}
@@ -214,42 +216,46 @@ func (f *flight) step(e replica.Event) {
 	}
 }
 
-// send carries a message and its answers over the network. A message that is
-// lost is not answered; one to a process that is gone is Lost, in time.
 func (f *flight) send(s replica.Send) {
-	w, from, to := f.m.w, f.m, f.m.w.byID[s.To]
-	env := replica.Envelope{
-		ID: uint64(s.Seq), From: from.id, To: s.To, Epoch: w.ring.Epoch(), Partition: f.p,
+	f.m.carry(replica.Envelope{
+		ID: uint64(s.Seq), From: f.m.id, To: s.To, Epoch: f.m.w.ring.Epoch(), Partition: f.p, Fallback: s.Fallback,
 		Deadline: f.deadline, Message: s.Message,
-	}
-	w.check.message(w, s.Message)
+	}, s.Seq, f.step)
+}
+
+// carry carries a message and its answers over the network, and hands them to
+// then while this process lasts. A message that is lost is not answered; one to a
+// process that is gone is Lost, in time.
+func (m *member) carry(env replica.Envelope, seq uint32, then func(replica.Event)) {
+	w, from, to, own := m.w, m, m.w.byID[env.To], m.life
+	w.check.message(w, env.Message)
 	if to == from {
 		from.receive(env, func(m replica.Message) {
 			w.check.message(w, m)
-			f.step(replica.Answer{Seq: s.Seq, Message: m})
+			then(replica.Answer{Seq: seq, Message: m})
 		})
 		return
 	}
 	if !to.up {
-		from.later(w.upTo(time.Millisecond), func() { f.step(replica.Lost{Seq: s.Seq}) })
+		from.later(w.upTo(time.Millisecond), func() { then(replica.Lost{Seq: seq}) })
 		return
 	}
 	life := to.life
-	answered := false
+	answers := 0
 	w.carry(from, func() {
 		if !to.alive(life) {
-			from.later(w.upTo(time.Millisecond), func() { f.step(replica.Lost{Seq: s.Seq, Sent: true}) })
+			from.later(w.upTo(time.Millisecond), func() { then(replica.Lost{Seq: seq, Sent: true}) })
 			return
 		}
 		to.unpaused(life, func() {
 			to.receive(env, func(m replica.Message) {
 				w.check.message(w, m)
 				w.carry(to, func() {
-					if answered {
+					if answers > 0 {
 						return
 					}
-					answered = true
-					from.unpaused(f.life, func() { f.step(replica.Answer{Seq: s.Seq, Message: m}) })
+					answers++
+					from.unpaused(own, func() { then(replica.Answer{Seq: seq, Message: m}) })
 				})
 			})
 		})
@@ -288,6 +294,10 @@ func (m *member) receive(env replica.Envelope, reply func(replica.Message)) {
 		return
 	}
 	v, p := m.view(forward.Write.Key, forward.Write.Options, env.Deadline)
+	if quorum.RouteOf(v, true) == quorum.RouteRefused {
+		reply(replica.Failure{Err: replica.Errorf(replica.KindNotOwner, "%s is no owner", m.name)})
+		return
+	}
 	m.launch(quorum.NewPut(v, forward.Write), p, v.Deadline, func(r quorum.Result) {
 		if r.Err != nil {
 			reply(replica.Failure{Err: r.Err})
@@ -306,14 +316,26 @@ func (m *member) view(k replica.Key, o replica.Options, deadline time.Time) (quo
 	}
 	v := quorum.View{
 		Self: m.id, Quorums: q, Deadline: deadline, ReadAfter: 100 * time.Millisecond,
-		HedgeAfter: 15 * time.Millisecond, SiblingsMax: 100, ObjectBytesMax: 1 << 20,
+		SloppyAfter: 50 * time.Millisecond,
+		HedgeAfter:  15 * time.Millisecond, SiblingsMax: 100, ObjectBytesMax: 1 << 20,
 	}
-	for _, id := range m.w.ring.Owners(p) {
+	candidate := func(id ring.MemberID) quorum.Candidate {
 		up := m.w.byID[id].up
 		if m.w.chance(3) {
 			up = !up
 		}
-		v.Owners = append(v.Owners, quorum.Candidate{ID: id, Up: up, Latency: m.w.upTo(time.Millisecond)})
+		return quorum.Candidate{ID: id, Up: up || id == m.id, Latency: m.w.upTo(time.Millisecond)}
+	}
+	var all []ring.MemberID
+	for _, other := range m.w.members {
+		all = append(all, other.id)
+	}
+	pref := m.w.ring.Preference(p, m.w.config.Replicas, all)
+	for _, id := range pref.Owners {
+		v.Owners = append(v.Owners, candidate(id))
+	}
+	for _, id := range pref.Fallbacks {
+		v.Fallbacks = append(v.Fallbacks, candidate(id))
 	}
 	return v, p
 }

@@ -48,7 +48,8 @@ func TestRuns(t *testing.T) {
 	}
 	for _, state := range []string{
 		"clean stop", "context refused", "crash with unsynced batches", "hedged read", "message doubled",
-		"message lost", "message lost with its sender", "blackout", "new actor", "pause", "read repair", "retry", "siblings read",
+		"message lost", "message lost with its sender", "blackout", "new actor", "pause", "hint stored", "hints delivered", "coordinated by a fallback",
+		"exchange that sent objects", "exchange that failed", "deletion forgotten", "read repair", "retry", "siblings read",
 	} {
 		if reached[state] == 0 {
 			t.Errorf("no run got into this state: %s", state)

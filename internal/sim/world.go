@@ -65,6 +65,7 @@ type world struct {
 	check   *checker
 	reached map[string]int
 	healed  bool
+	clients int // that have operations left
 }
 
 // Run carries out one run.
@@ -83,9 +84,14 @@ func Run(config Config) (Report, error) {
 	}
 	w.scheduleFaults()
 	w.startClients()
+	w.startRepairs()
 	w.drain()
 	w.heal()
 	w.drain()
+	w.converge()
+	w.checkTrees()
+	w.check.final(w)
+	w.forget()
 	w.check.final(w)
 	return Report{History: w.history.Bytes(), Violations: w.check.violations, Reached: w.reached}, nil
 }
