@@ -43,6 +43,8 @@ type vnode struct {
 
 	session session
 	trees   *trees // nil until somebody asks for a sum
+	// saved: sums may be on disk that no change was made since.
+	saved bool
 	hints   *hintTotals
 	// failedUntil is when the disk is tried again after it returned an error.
 	failedUntil time.Time
@@ -61,6 +63,9 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if err := t.loadSeen(p, v); err != nil {
 		return nil, err
 	}
+	if err := t.loadTrees(p, v); err != nil {
+		return nil, err
+	}
 	if err == nil {
 		rec, err := decodeActorRecord(raw)
 		if err != nil {
@@ -70,10 +75,6 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 		v.clock = rec.clock
 		if rec.clean && t.x.config.Proven && rec.startCount+1 == t.x.config.StartCount {
 			v.actor, v.counter = rec.actor, rec.counter
-			err := t.loadTrees(p, v)
-			if err != nil {
-				return nil, err
-			}
 		} else if rec.counter > 0 {
 			// What was given and not lost was merged.
 			v.seen = v.seen.With(causal.Dot{Actor: rec.actor, Counter: rec.counter})

@@ -132,6 +132,7 @@ func (kv *KV) checkSums(tx *Tx, env replica.Envelope, m replica.CheckSums) {
 	for i, sum := range right {
 		if tr.sum(m.Class, replica.LeafRange{From: m.Range.From + uint32(i), To: m.Range.From + uint32(i) + 1}) != sum {
 			answer.Sums++
+			tx.forgetSaved(p)
 			tr.of(m.Class, tx.x.leaves())[int(m.Range.From)+i] = sum
 		}
 	}

@@ -215,8 +215,8 @@ func (x *Executor) wait(tx *Tx, r Request) {
 }
 
 // stop marks every vnode that gave dots, or could go on giving them, as cleanly
-// stopped. Without a proven start nothing is marked: the next one could not
-// believe it.
+// stopped, and saves the sums. Without a proven start nothing is marked: the next
+// one could not believe it.
 func (x *Executor) stop(tx *Tx) {
 	if x.stopped {
 		return
@@ -227,14 +227,18 @@ func (x *Executor) stop(tx *Tx) {
 		tx.Fail(errStopping)
 	}
 	x.waiting = nil
-	if x.failed != nil || !x.config.Proven {
+	if x.failed != nil {
 		return
 	}
 	tx.markGiven()
 	for p := ring.PartitionID(x.config.Index); int(p) < x.ring.Partitions(); p += ring.PartitionID(x.config.Of) {
-		if v, err := tx.vnode(p); err == nil && v.actor != 0 {
-			tx.markClean(p, v)
-			tx.saveTrees(p, v)
+		v, err := tx.vnode(p)
+		if err != nil {
+			continue
 		}
+		if x.config.Proven && v.actor != 0 {
+			tx.markClean(p, v)
+		}
+		tx.saveTrees(p, v)
 	}
 }

@@ -96,7 +96,11 @@ func (t *Tx) setEntry(p ring.PartitionID, class int, k replica.Key, old uint64, 
 		t.Delete(key)
 	}
 	v := t.x.vnodes[p]
-	if v == nil || v.trees == nil {
+	if v == nil {
+		return
+	}
+	t.forgetSaved(p)
+	if v.trees == nil {
 		return
 	}
 	sums := v.trees.of(class, t.x.leaves())
@@ -105,6 +109,14 @@ func (t *Tx) setEntry(p ring.PartitionID, class int, k replica.Key, old uint64, 
 	}
 	if is {
 		sums[leaf] ^= entryHash(hash, version)
+	}
+}
+
+// forgetSaved removes sums that were saved, as they are none any more.
+func (t *Tx) forgetSaved(p ring.PartitionID) {
+	if v := t.x.vnodes[p]; v.saved {
+		t.Delete(treesKey(p))
+		v.saved = false
 	}
 }
 
@@ -290,14 +302,14 @@ func treesKey(p ring.PartitionID) []byte {
 	return storage.AppendPartitionMetaKey(nil, uint32(p), "trees")
 }
 
-// saveTrees writes the sums at a clean stop: version, start count, number of
-// leaves, then for each class its number and sums; CRC-32C.
+// saveTrees writes the sums at a clean stop: version, number of leaves, then for
+// each class its number and sums; CRC-32C. The first change afterwards removes
+// them in its batch.
 func (t *Tx) saveTrees(p ring.PartitionID, v *vnode) {
 	if v.trees == nil {
 		return
 	}
-	b := binary.BigEndian.AppendUint64([]byte{treesVersion}, t.x.config.StartCount)
-	b = binary.BigEndian.AppendUint32(b, t.x.leaves())
+	b := binary.BigEndian.AppendUint32([]byte{treesVersion}, t.x.leaves())
 	for class := 1; class <= t.x.ring.Replicas(); class++ {
 		sums, ok := v.trees.sums[class]
 		if !ok {
@@ -308,11 +320,12 @@ func (t *Tx) saveTrees(p ring.PartitionID, v *vnode) {
 			b = binary.BigEndian.AppendUint64(b, sum)
 		}
 	}
+	v.saved = true
 	t.Set(treesKey(p), binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
 }
 
-// loadTrees takes up the sums of a life that stopped cleanly and was the last.
-// Others, and bad ones, are not believed: the entries tell.
+// loadTrees takes up the sums that were saved and that nothing was changed since.
+// Bad ones are not believed: the entries tell.
 func (t *Tx) loadTrees(p ring.PartitionID, v *vnode) error {
 	raw, err := t.Get(treesKey(p))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -321,14 +334,15 @@ func (t *Tx) loadTrees(p ring.PartitionID, v *vnode) error {
 	if err != nil {
 		return err
 	}
-	const head = 1 + 8 + 4
+	v.saved = true
+	const head = 1 + 4
 	leaves := int(t.x.leaves())
 	if len(raw) < head+4 || raw[0] != treesVersion || (len(raw)-head-4)%(1+8*leaves) != 0 {
 		return nil
 	}
 	body := raw[:len(raw)-4]
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(raw[len(body):]) ||
-		binary.BigEndian.Uint64(body[1:])+1 != t.x.config.StartCount || binary.BigEndian.Uint32(body[9:]) != uint32(leaves) {
+		binary.BigEndian.Uint32(body[1:]) != uint32(leaves) {
 		return nil
 	}
 	tr := &trees{sums: make(map[int][]uint64)}

@@ -162,7 +162,7 @@ func TestCrashAtEverySync(t *testing.T) {
 			mu.dots[s.Dot] = true
 		}
 		mu.Unlock()
-		if i%10 == 9 {
+		if i < 40 || i%10 == 9 {
 			acks.Wait() // some batches of one write, some of several
 		}
 	}
