@@ -17,7 +17,7 @@ type FoldOptions struct {
 }
 
 // Fold returns o as a client sees it: with LastWriteWins only the newest sibling
-// is left; those that have expired are gone; and siblings that stand for one
+// is left; those that have expired, tombstones too, are gone; and siblings that stand for one
 // request count once, the one with the smallest dot. The context stays, so that a
 // write with it replaces all of them. The result may share o's parts.
 //

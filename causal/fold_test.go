@@ -26,7 +26,7 @@ func TestFoldOfAnyObject(t *testing.T) {
 			if len(got.Siblings) == 0 && len(o.Siblings) > 0 && options.Now == 0 {
 				t.Fatalf("%+v: nothing is left of %v", options, o)
 			}
-			if !options.LastWriteWins && got.Live() != o.LiveAt(options.Now) {
+			if got.Live() && !o.LiveAt(options.Now) {
 				t.Fatalf("%+v: what is shown of %v has a value: %v", options, o, got.Live())
 			}
 			checkFolded(t, o, got, options)
@@ -74,12 +74,12 @@ func checkFolded(t *rapid.T, o, got causal.Object, options causal.FoldOptions) {
 }
 
 // TestFoldExpired: the instant itself is past; what the newest value replaced
-// does not come back when that expires; a deletion does not expire.
+// does not come back when that expires; a deletion is shown unless it expires itself.
 func TestFoldExpired(t *testing.T) {
 	at := func(counter, expiry uint64, tombstone bool) causal.Sibling {
 		return causal.Sibling{Dot: causal.Dot{Actor: 1, Counter: counter}, Time: causal.HLC(counter), Expiry: int64(expiry), Tombstone: tombstone}
 	}
-	old, expiring, deletion := at(1, 0, false), at(2, 100, false), at(3, 0, true)
+	old, expiring, deletion, swept := at(1, 0, false), at(2, 100, false), at(3, 0, true), at(3, 1, true)
 	for _, c := range []struct {
 		siblings []causal.Sibling
 		options  causal.FoldOptions
@@ -91,6 +91,8 @@ func TestFoldExpired(t *testing.T) {
 		{[]causal.Sibling{old, expiring}, causal.FoldOptions{Now: 100}, "[1:1]"},
 		{[]causal.Sibling{old, expiring}, causal.FoldOptions{Now: 100, LastWriteWins: true}, "[]"},
 		{[]causal.Sibling{expiring, deletion}, causal.FoldOptions{Now: 100}, "[1:3]"},
+		{[]causal.Sibling{old, swept}, causal.FoldOptions{Now: 100}, "[1:1]"},
+		{[]causal.Sibling{swept}, causal.FoldOptions{Now: 100}, "[]"},
 	} {
 		o := causal.Object{Context: causal.Vector{{Actor: 1, Counter: 3}}, Siblings: c.siblings}
 		if got := dots(causal.Fold(o, c.options)); got != c.want {

@@ -136,10 +136,10 @@ func (kv *KV) sibling(tx *Tx, p ring.PartitionID, before causal.Object, w replic
 	v.clock = clock
 	s := causal.Sibling{
 		Dot: dot, Tombstone: w.Delete, ContentType: w.ContentType, Meta: w.Meta,
-		Time: clock, Request: w.Request,
+		Time: clock, Request: w.Request, Expiry: w.Expiry,
 	}
 	if !w.Delete {
-		s.Value, s.ValueSize, s.Expiry = w.Value, len(w.Value), w.Expiry
+		s.Value, s.ValueSize = w.Value, len(w.Value)
 	}
 	return s, nil
 }

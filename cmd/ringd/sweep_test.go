@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +94,8 @@ func TestSweep(t *testing.T) {
 	mustHold(t, kv, "later", "v")
 	mustHold(t, kv, "siblings", "stays")
 
+	t.Run("written meanwhile", func(t *testing.T) { writtenMeanwhile(t, cluster) })
+
 	// Others take over what a member that is gone was first to sweep.
 	if err := members[0].Close(); err != nil {
 		t.Fatal(err)
@@ -103,6 +106,54 @@ func TestSweep(t *testing.T) {
 	}
 	for i := range keys {
 		waitDeleted(t, cluster.Members[1:], key(fmt.Sprint("second ", i)))
+	}
+}
+
+// writtenMeanwhile writes keys anew in the moment in which they expire, so that
+// some are between being found by the sweep and being deleted: they keep what was
+// written, and no deletion stands beside it.
+func writtenMeanwhile(t *testing.T, cluster *proctest.Cluster) {
+	const keys = 400
+	contexts := make([][]byte, keys)
+	expiry := time.Now().Add(2 * time.Second)
+	at := expiry.UnixMilli()
+	each := func(do func(kv ringdv1.KVClient, i int)) {
+		var running sync.WaitGroup
+		for n := range 8 {
+			kv := proctest.KV(t, cluster.Members[n%3])
+			running.Go(func() {
+				for i := n; i < keys; i += 8 {
+					do(kv, i)
+				}
+			})
+		}
+		running.Wait()
+	}
+	put := func(kv ringdv1.KVClient, r *ringdv1.PutRequest) []byte {
+		w, err := kv.Put(within(t), r)
+		if err != nil {
+			t.Error(err)
+		}
+		return w.GetContext()
+	}
+	each(func(kv ringdv1.KVClient, i int) {
+		contexts[i] = put(kv, &ringdv1.PutRequest{Key: key(fmt.Sprint("again ", i)), ExpiryUnixMs: &at})
+	})
+	proctest.Wait(t, "the keys to expire", func(context.Context) error {
+		if left := time.Until(expiry); left > 0 {
+			return fmt.Errorf("%v left", left)
+		}
+		return nil
+	})
+	each(func(kv ringdv1.KVClient, i int) {
+		put(kv, &ringdv1.PutRequest{Key: key(fmt.Sprint("again ", i)), Value: []byte("new"), Context: contexts[i]})
+	})
+	kv := proctest.KV(t, cluster.Members[0])
+	for i := range keys {
+		r := get(t, kv, fmt.Sprint("again ", i))
+		if len(r.Siblings) != 1 || string(r.Siblings[0].Value) != "new" {
+			t.Errorf("again %d: %v", i, r.Siblings)
+		}
 	}
 }
 

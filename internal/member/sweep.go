@@ -38,6 +38,10 @@ const (
 	// keys of one partition that are left for a later one.
 	sweepDeletesMax  = 100_000
 	sweepFailuresMax = 4 * sweepPage
+	// sweptExpiry, long ago by any clock, keeps the sweep's deletions from being
+	// shown: one that comes in the same moment as a put would else be a sibling of
+	// the new value that nobody made.
+	sweptExpiry = 1
 )
 
 func newSweeper(m *Member) *sweeper {
@@ -108,7 +112,7 @@ func (s *sweeper) partition(ctx context.Context, p ring.PartitionID, most int) i
 		for i, k := range answer.Keys {
 			if !tried[k] {
 				tried[k] = true
-				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: answer.Contexts[i], IfMatch: true})
+				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: answer.Contexts[i], Expiry: sweptExpiry})
 			}
 		}
 		if len(fresh) == 0 {
@@ -135,9 +139,8 @@ func (s *sweeper) expired(ctx context.Context, p ring.PartitionID, limit int) re
 	return answer
 }
 
-// delete carries out writes, and returns how many failed, and the last reason
-// that is worth telling. The condition keeps a key that was written meanwhile as
-// it is, without a deletion beside its new value.
+// delete carries out writes, and returns how many failed, and the last reason.
+// The contexts keep what was written meanwhile.
 func (s *sweeper) delete(ctx context.Context, writes []replica.Write) (failed int, last error) {
 	var mu sync.Mutex
 	var running sync.WaitGroup
@@ -154,9 +157,7 @@ func (s *sweeper) delete(ctx context.Context, writes []replica.Write) (failed in
 			mu.Lock()
 			defer mu.Unlock()
 			failed++
-			if k := replica.KindOf(err); k != replica.KindPrecondition && k != replica.KindAborted {
-				last = err
-			}
+			last = err
 		})
 	}
 	running.Wait()

@@ -1832,7 +1832,7 @@ type InspectResponse_Copy_Sibling struct {
 	ModifiedUnixMs int64                  `protobuf:"varint,6,opt,name=modified_unix_ms,json=modifiedUnixMs,proto3" json:"modified_unix_ms,omitempty"`
 	RequestId      []byte                 `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// expiry_unix_ms: 0 is never. What has expired stands here until it is
-	// swept.
+	// swept; the tombstone that the sweep leaves has an expiry too.
 	ExpiryUnixMs  int64 `protobuf:"varint,8,opt,name=expiry_unix_ms,json=expiryUnixMs,proto3" json:"expiry_unix_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

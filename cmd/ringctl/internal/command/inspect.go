@@ -21,7 +21,7 @@ func (a *app) inspect() *cobra.Command {
 		Long: `inspect asks each owner of a key for its copy, and merges nothing: the context,
 the siblings with their dots and sizes, and a digest that is equal where copies
 are. An owner that does not answer has its error instead. What has expired is
-shown until it is swept away.
+shown until it is swept; then "expired" stands for the deletion that is left.
 
 A dot is ACTOR:COUNTER, the actor in hex: one write of one unbroken life of an
 owner's copy of the partition.`,
@@ -78,8 +78,11 @@ func (a *app) printInspected(r *ringdv1.InspectResponse) {
 				expiry = timeText(time.UnixMilli(at))
 			}
 			what := strconv.FormatUint(s.GetValueSize(), 10)
-			if s.GetTombstone() {
-				what = "deleted"
+			switch {
+			case s.GetTombstone() && s.GetExpiryUnixMs() != 0:
+				what, expiry = "expired", ""
+			case s.GetTombstone():
+				what, expiry = "deleted", ""
 			}
 			siblings = append(siblings, []string{
 				name, dots(s.GetDot()), what, s.GetContentType(), strconv.Itoa(len(s.GetMetadata())),
