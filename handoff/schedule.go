@@ -51,6 +51,9 @@ type due struct {
 // retryAfter is about how long a pair whose exchange failed waits.
 const retryAfter = 5 * time.Second
 
+// busyAfter is about how long an exchange takes.
+const busyAfter = time.Second
+
 // soonWithin is the time over which pairs are spread that are to be compared at
 // once: a member that is back shares hundreds of partitions.
 const soonWithin = 10 * time.Second
@@ -120,6 +123,15 @@ func (s *Schedule) Done(now time.Time, pair Pair, agreed bool) {
 	}
 	d.agreed = now
 	d.at = now.Add(time.Duration(jitter * float64(s.every)))
+}
+
+// Busy says that a pair's exchange did not begin, because one of its vnodes was
+// being compared with another.
+func (s *Schedule) Busy(now time.Time, pair Pair) {
+	if d, ok := s.pairs[pair]; ok {
+		d.running = false
+		d.at = now.Add(time.Duration((0.5 + s.random()) * float64(busyAfter)))
+	}
 }
 
 // Oldest is how long ago the pair that waits longest agreed.

@@ -35,6 +35,9 @@ type repairer struct {
 		hintsDue  time.Time
 		connected map[ring.MemberID]bool
 		damaged   map[damage]time.Time // when to try next
+		// comparing are the partitions that this member compares: each with one
+		// other owner at a time, or two would send it the same objects.
+		comparing map[ring.PartitionID]bool
 		reapNext  ring.PartitionID
 		reapDue   time.Time
 		graves    map[ring.PartitionID]replica.ReapAnswer // last
@@ -76,6 +79,7 @@ func newRepairer(c *coordinator, stats *repairStats, log *slog.Logger) *repairer
 	r.mu.hinted = make(map[hintSlot]bool)
 	r.mu.connected = make(map[ring.MemberID]bool)
 	r.mu.damaged = make(map[damage]time.Time)
+	r.mu.comparing = make(map[ring.PartitionID]bool)
 	r.mu.graves = make(map[ring.PartitionID]replica.ReapAnswer)
 	r.mu.kept = make(map[ring.PartitionID]replica.HintCountAnswer)
 	return r
@@ -165,6 +169,14 @@ func (r *repairer) startExchanges(ctx context.Context, now time.Time, state *clu
 
 // exchange compares this member's vnode with another owner's.
 func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (handoff.Progress, *replica.Error) {
+	r.mu.Lock()
+	if r.mu.comparing[pair.Partition] {
+		r.mu.schedule.Busy(time.Now(), pair)
+		r.mu.Unlock()
+		return handoff.Progress{}, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
+	}
+	r.mu.comparing[pair.Partition] = true
+	r.mu.Unlock()
 	owners := state.Ring.Owners(pair.Partition)
 	config := handoff.ExchangeConfig{
 		Partition: pair.Partition, Self: r.coord.self, Peer: pair.Peer,
@@ -176,7 +188,12 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 	x := handoff.NewExchange(config)
 	err := r.transfers.run(ctx, pair.Partition, x)
 	r.mu.Lock()
-	r.mu.schedule.Done(time.Now(), pair, err == nil)
+	delete(r.mu.comparing, pair.Partition)
+	if err != nil && err.Kind == replica.KindOverloaded {
+		r.mu.schedule.Busy(time.Now(), pair)
+	} else {
+		r.mu.schedule.Done(time.Now(), pair, err == nil)
+	}
 	r.mu.Unlock()
 	p := x.Progress()
 	r.stats.exchanged(p, err)
