@@ -31,9 +31,7 @@ type FoldOptions struct {
 func Fold(o Object, options FoldOptions) Object {
 	shown := o.Siblings
 	if options.LastWriteWins && len(shown) > 1 {
-		shown = []Sibling{slices.MaxFunc(distinct(shown), func(a, b Sibling) int {
-			return cmp.Or(cmp.Compare(a.Time, b.Time), a.Dot.Compare(b.Dot))
-		})}
+		shown = newest(distinct(shown))
 	}
 	expired := func(s Sibling) bool { return s.Expired(options.Now) }
 	if slices.ContainsFunc(shown, expired) {
@@ -54,6 +52,21 @@ func distinct(siblings []Sibling) []Sibling {
 		}
 	}
 	return out.Siblings
+}
+
+// newest leaves the sibling with the highest timestamp, the higher dot among
+// equals. Tombstones that expire are nobody's last word: what they deleted had
+// expired, and is covered.
+func newest(siblings []Sibling) []Sibling {
+	rank := func(s Sibling) int {
+		if s.Tombstone && s.Expiry != 0 {
+			return 0
+		}
+		return 1
+	}
+	return []Sibling{slices.MaxFunc(siblings, func(a, b Sibling) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Time, b.Time), a.Dot.Compare(b.Dot))
+	})}
 }
 
 // Expired reports whether s is no longer shown at now, in Unix milliseconds.

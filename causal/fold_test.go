@@ -92,6 +92,8 @@ func TestFoldExpired(t *testing.T) {
 		{[]causal.Sibling{old, expiring}, causal.FoldOptions{Now: 100, LastWriteWins: true}, "[]"},
 		{[]causal.Sibling{expiring, deletion}, causal.FoldOptions{Now: 100}, "[1:3]"},
 		{[]causal.Sibling{old, swept}, causal.FoldOptions{Now: 100}, "[1:1]"},
+		{[]causal.Sibling{old, swept}, causal.FoldOptions{Now: 100, LastWriteWins: true}, "[1:1]"},
+		{[]causal.Sibling{old, deletion}, causal.FoldOptions{Now: 100, LastWriteWins: true}, "[1:3]"},
 		{[]causal.Sibling{swept}, causal.FoldOptions{Now: 100}, "[]"},
 	} {
 		o := causal.Object{Context: causal.Vector{{Actor: 1, Counter: 3}}, Siblings: c.siblings}

@@ -94,7 +94,16 @@ func TestSweep(t *testing.T) {
 	mustHold(t, kv, "later", "v")
 	mustHold(t, kv, "siblings", "stays")
 
-	t.Run("written meanwhile", func(t *testing.T) { writtenMeanwhile(t, cluster) })
+	yes := true
+	_, err := proctest.Admin(t, cluster.Members[0]).CreateBucketType(within(t), &ringdv1.CreateBucketTypeRequest{
+		BucketType: &ringdv1.BucketType{Name: "newest", LastWriteWins: &yes},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bucketType := range []string{"default", "newest"} {
+		t.Run("written meanwhile, type "+bucketType, func(t *testing.T) { writtenMeanwhile(t, cluster, bucketType) })
+	}
 
 	// Others take over what a member that is gone was first to sweep.
 	if err := members[0].Close(); err != nil {
@@ -112,8 +121,9 @@ func TestSweep(t *testing.T) {
 // writtenMeanwhile writes keys anew in the moment in which they expire, so that
 // some are between being found by the sweep and being deleted: they keep what was
 // written, and no deletion stands beside it.
-func writtenMeanwhile(t *testing.T, cluster *proctest.Cluster) {
+func writtenMeanwhile(t *testing.T, cluster *proctest.Cluster, bucketType string) {
 	const keys = 400
+	keyOf := func(i int) *ringdv1.Key { return keyIn(bucketType, "again", fmt.Sprint(i)) }
 	contexts := make([][]byte, keys)
 	expiry := time.Now().Add(2 * time.Second)
 	at := expiry.UnixMilli()
@@ -137,7 +147,7 @@ func writtenMeanwhile(t *testing.T, cluster *proctest.Cluster) {
 		return w.GetContext()
 	}
 	each(func(kv ringdv1.KVClient, i int) {
-		contexts[i] = put(kv, &ringdv1.PutRequest{Key: key(fmt.Sprint("again ", i)), ExpiryUnixMs: &at})
+		contexts[i] = put(kv, &ringdv1.PutRequest{Key: keyOf(i), ExpiryUnixMs: &at})
 	})
 	proctest.Wait(t, "the keys to expire", func(context.Context) error {
 		if left := time.Until(expiry); left > 0 {
@@ -146,13 +156,13 @@ func writtenMeanwhile(t *testing.T, cluster *proctest.Cluster) {
 		return nil
 	})
 	each(func(kv ringdv1.KVClient, i int) {
-		put(kv, &ringdv1.PutRequest{Key: key(fmt.Sprint("again ", i)), Value: []byte("new"), Context: contexts[i]})
+		put(kv, &ringdv1.PutRequest{Key: keyOf(i), Value: []byte("new"), Context: contexts[i]})
 	})
 	kv := proctest.KV(t, cluster.Members[0])
 	for i := range keys {
-		r := get(t, kv, fmt.Sprint("again ", i))
-		if len(r.Siblings) != 1 || string(r.Siblings[0].Value) != "new" {
-			t.Errorf("again %d: %v", i, r.Siblings)
+		r, err := kv.Get(within(t), &ringdv1.GetRequest{Key: keyOf(i)})
+		if err != nil || len(r.Siblings) != 1 || string(r.Siblings[0].Value) != "new" {
+			t.Errorf("key %d: %v, %v", i, r, err)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (s *sweeper) partition(ctx context.Context, p ring.PartitionID, most int) i
 		for i, k := range answer.Keys {
 			if !tried[k] {
 				tried[k] = true
-				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: answer.Contexts[i], Expiry: sweptExpiry})
+				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: answer.Contexts[i], IfMatch: true, Expiry: sweptExpiry})
 			}
 		}
 		if len(fresh) == 0 {
@@ -139,8 +139,10 @@ func (s *sweeper) expired(ctx context.Context, p ring.PartitionID, limit int) re
 	return answer
 }
 
-// delete carries out writes, and returns how many failed, and the last reason.
-// The contexts keep what was written meanwhile.
+// delete carries out writes, and returns how many failed, and the last reason
+// that is worth telling. The condition is for bucket types in which the last write
+// wins: there a delete replaces whatever its coordinator has, and that may be newer
+// than what had expired.
 func (s *sweeper) delete(ctx context.Context, writes []replica.Write) (failed int, last error) {
 	var mu sync.Mutex
 	var running sync.WaitGroup
@@ -157,7 +159,9 @@ func (s *sweeper) delete(ctx context.Context, writes []replica.Write) (failed in
 			mu.Lock()
 			defer mu.Unlock()
 			failed++
-			last = err
+			if k := replica.KindOf(err); k != replica.KindPrecondition && k != replica.KindAborted {
+				last = err
+			}
 		})
 	}
 	running.Wait()
