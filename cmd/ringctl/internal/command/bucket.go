@@ -45,8 +45,9 @@ func (a *app) bucketDelete() *cobra.Command {
 		Short: "Delete all keys of a bucket",
 		Long: `delete asks whether to go on, lists the keys of a bucket, and deletes each as it was
 when it was read. What is written meanwhile is not lost: such a key is kept and
-counted, or, where the two meet, has the deletion as a sibling. Keys that come anew
-may be deleted or not. Values can't be brought back: "ringctl export" keeps a copy.
+counted, or, where the two meet, has the deletion as a sibling (with last-write-wins
+the later of the two counts). Keys that come anew may be deleted or not. Values
+can't be brought back: "ringctl export" keeps a copy.
 
 It may be interrupted: the same command goes on with the keys that are left. It
 stops by itself when members have been away for --retry-for. If a key can't be
