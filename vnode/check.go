@@ -2,6 +2,7 @@ package vnode
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/replica"
@@ -140,7 +141,9 @@ func (kv *KV) checkSums(tx *Tx, env replica.Envelope, m replica.CheckSums) {
 }
 
 // dropDangling removes entries that can't be read, stand for no record, or stand
-// in a class or leaf that is not their key's.
+// in a class or leaf that is not their key's. A record without which its entry
+// stayed was not deleted but lost: the vnode forgets what it has seen, or the next
+// exchange would delete what the other owners have of the key.
 func (t *Tx) dropDangling(p ring.PartitionID, m replica.CheckSums, answer *replica.CheckAnswer) error {
 	var entries [][]byte
 	lower, upper := storage.TreeRange(uint32(p), uint8(m.Class), m.Range.From, m.Range.To)
@@ -150,6 +153,7 @@ func (t *Tx) dropDangling(p ring.PartitionID, m replica.CheckSums, answer *repli
 	}); err != nil {
 		return err
 	}
+	lost := 0
 	for _, entry := range entries {
 		answer.Checked++
 		parsed, class, leaf, err := storage.ParseTreeKey(entry)
@@ -157,8 +161,12 @@ func (t *Tx) dropDangling(p ring.PartitionID, m replica.CheckSums, answer *repli
 		if err == nil {
 			right, _ := t.x.place(k)
 			_, err = t.Get(dataKey(p, k))
-			if err == nil && right == leaf && t.x.config.Types[k.Type] == int(class) {
+			inPlace := right == leaf && t.x.config.Types[k.Type] == int(class)
+			if err == nil && inPlace {
 				continue
+			}
+			if inPlace && errors.Is(err, storage.ErrNotFound) {
+				lost++
 			}
 		} else {
 			err = nil
@@ -169,5 +177,14 @@ func (t *Tx) dropDangling(p ring.PartitionID, m replica.CheckSums, answer *repli
 		t.Delete(entry)
 		answer.Keys = append(answer.Keys, k)
 	}
+	if lost == 0 {
+		return nil
+	}
+	v, err := t.vnode(p)
+	if err != nil {
+		return err
+	}
+	t.notice(NoticeReadFailed, p, fmt.Sprintf("%d records are gone that were there", lost))
+	t.loseData(p, v)
 	return nil
 }
