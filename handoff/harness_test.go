@@ -3,6 +3,7 @@ package handoff_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ type cluster struct {
 	// may answer in its place.
 	intercept func(to *host, m replica.Message) replica.Message
 	sent      map[string]int // objects in transfers, by receiver
+	asked     []string       // the types of messages that ops sent
+	// hintBytesMax holds for members that start from now on.
+	hintBytesMax int64
 }
 
 // host is a member: an executor on a disk.
@@ -42,14 +46,18 @@ type host struct {
 	notices []vnode.Notice
 	down    bool
 	// held: batches stay unsynced until sync is called.
-	held  bool
-	later []answered
+	held bool
+	// ahead is how far its clock is ahead of the others'.
+	ahead time.Duration
 }
 
 type answered struct {
 	reply   any
 	message replica.Message
 }
+
+// inbox is a reply that collects what comes to it, also long after the request.
+type inbox struct{ answers []replica.Message }
 
 const part = ring.PartitionID(0)
 
@@ -58,7 +66,7 @@ var at = ring.Epoch{Generation: 1, Number: 1}
 // newCluster has three owners and two fallbacks.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Unix(1_000_000, 0), types: map[string]int{"default": 3, "pair": 2, "one": 1}, sent: make(map[string]int)}
+	c := &cluster{t: t, now: time.Unix(1_000_000, 0), types: map[string]int{"default": 3, "pair": 2, "one": 1}, sent: make(map[string]int), hintBytesMax: 1 << 30}
 	for i, name := range []string{"A", "B", "C", "F", "G"} {
 		c.members = append(c.members, &host{c: c, name: name, id: ring.MemberID{15: byte(i + 1)}, disk: simstore.New()})
 	}
@@ -107,7 +115,8 @@ func (h *host) start() {
 	config.StartCount, config.Proven = h.starts, true
 	config.Random = func() uint64 { h.c.random++; return 1000 + h.c.random }
 	config.InlineBytes = 64
-	h.machine, h.open, h.later, h.down = vnode.NewExecutor(config, vnode.NewKV(config)), nil, nil, false
+	config.HintBytesMax = h.c.hintBytesMax
+	h.machine, h.open, h.down = vnode.NewExecutor(config, vnode.NewKV(config)), nil, false
 }
 
 // crash loses what is not synced, and starts again.
@@ -146,11 +155,8 @@ func (h *host) wipe() {
 // step takes events and, unless batches are held, syncs what they made.
 func (h *host) step(events ...vnode.Event) []answered {
 	h.c.t.Helper()
-	fx := h.machine.Step(h.c.now, events, h.disk)
-	var out []answered
-	for _, a := range fx.Answers {
-		out = append(out, answered{a.Reply, a.Envelope.Message})
-	}
+	fx := h.machine.Step(h.clock(), events, h.disk)
+	out := h.sort(fx)
 	h.notices = append(h.notices, fx.Notices...)
 	if fx.Batch != nil {
 		if _, err := h.disk.Apply(fx.Batch); err != nil {
@@ -173,10 +179,19 @@ func (h *host) sync() []answered {
 	h.disk.Sync()
 	last := h.open[len(h.open)-1]
 	h.open = nil
-	fx := h.machine.Step(h.c.now, []vnode.Event{vnode.Synced{Batch: last}}, h.disk)
+	return h.sort(h.machine.Step(h.clock(), []vnode.Event{vnode.Synced{Batch: last}}, h.disk))
+}
+
+func (h *host) clock() time.Time { return h.c.now.Add(h.ahead) }
+
+// sort puts answers into the inboxes that they are for, and returns all.
+func (h *host) sort(fx vnode.Effects) []answered {
 	var out []answered
 	for _, a := range fx.Answers {
 		out = append(out, answered{a.Reply, a.Envelope.Message})
+		if in, ok := a.Reply.(*inbox); ok {
+			in.answers = append(in.answers, a.Envelope.Message)
+		}
 	}
 	return out
 }
@@ -188,17 +203,22 @@ func (h *host) ask(from *host, fallback bool, m replica.Message) replica.Message
 	if h.down {
 		return replica.Failure{Err: replica.Errorf(replica.KindUnavailable, "down")}
 	}
-	type token struct{ int }
-	reply := &token{1}
-	var last replica.Message
-	for _, a := range h.step(vnode.Request{Reply: reply, Envelope: replica.Envelope{
-		From: from.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: m,
-	}}) {
-		if a.reply == any(reply) {
-			last = a.message
-		}
+	in := h.give(from, fallback, m)
+	if len(in.answers) == 0 {
+		return nil
 	}
-	return last
+	return in.answers[len(in.answers)-1]
+}
+
+// give sends one message from another member, and returns where answers to it
+// will be.
+func (h *host) give(from *host, fallback bool, m replica.Message) *inbox {
+	h.c.t.Helper()
+	in := new(inbox)
+	h.step(vnode.Request{Reply: in, Envelope: replica.Envelope{
+		From: from.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: m,
+	}})
+	return in
 }
 
 // run drives an op to its end. Messages are delivered one at a time, in order.
@@ -213,6 +233,7 @@ func (c *cluster) run(self *host, op handoff.Op) *replica.Error {
 		events = events[1:]
 		for _, s := range fx.Sends {
 			to := c.byID(s.To)
+			c.asked = append(c.asked, nameOf(s.Message))
 			var answer replica.Message
 			if c.intercept != nil {
 				answer = c.intercept(to, s.Message)
@@ -248,20 +269,8 @@ func (free) Take(time.Time, int) time.Duration { return 0 }
 // exchange compares two owners.
 func (c *cluster) exchange(a, b string) (*handoff.Exchange, *replica.Error) {
 	c.t.Helper()
-	slot := func(h *host) int {
-		for i, id := range c.ring.Owners(part) {
-			if id == h.id {
-				return i
-			}
-		}
-		return -1
-	}
-	self, peer := c.host(a), c.host(b)
-	x := handoff.NewExchange(handoff.ExchangeConfig{
-		Partition: part, Self: self.id, Peer: peer.id, SelfSlot: slot(self), PeerSlot: slot(peer), Replicas: 3,
-		Leaves: replica.Leaves(8), SecondLook: time.Second, Throttle: free{},
-	})
-	return x, c.run(self, x)
+	x := c.exchangeOf(a, b)
+	return x, c.run(c.host(a), x)
 }
 
 // agree compares the two and returns how many objects were sent.
@@ -283,15 +292,8 @@ func (c *cluster) round() int {
 // deliver gives an owner the hints that a fallback keeps for it.
 func (c *cluster) deliver(from, to string) *handoff.Delivery {
 	c.t.Helper()
-	f, owner := c.host(from), c.host(to)
-	slot := -1
-	for i, id := range c.ring.Owners(part) {
-		if id == owner.id {
-			slot = i
-		}
-	}
-	d := handoff.NewDelivery(f.id, part, slot, owner.id, free{})
-	if err := c.run(f, d); err != nil {
+	d := c.deliveryOf(from, to)
+	if err := c.run(c.host(from), d); err != nil {
 		c.t.Fatalf("hints of %s for %s: %v", from, to, err)
 	}
 	return d
@@ -402,13 +404,7 @@ func (c *cluster) values(name, k string) []string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	var values []string
-	for _, s := range o.Siblings {
-		if !s.Tombstone {
-			values = append(values, string(s.Value))
-		}
-	}
-	return values
+	return valuesOf(o)
 }
 
 // hasRecord says whether an owner's disk has a record of a key.
@@ -420,6 +416,51 @@ func (c *cluster) hasRecord(name, k string) bool {
 		c.t.Fatal(err)
 	}
 	return err == nil
+}
+
+// snapshot is all that a member has on disk of the partition.
+func snapshot(t *testing.T, h *host) string {
+	t.Helper()
+	var all strings.Builder
+	for _, r := range storage.PartitionRanges(uint32(part)) {
+		if err := h.disk.Scan(r.Lower, r.Upper, func(key, value []byte) bool {
+			fmt.Fprintf(&all, "%x = %x\n", key, value)
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all.String()
+}
+
+// wantTreesRight fails unless an owner's sums are those over its index, and the
+// index is that of its data.
+func (c *cluster) wantTreesRight(name string) {
+	c.t.Helper()
+	if tree, sums := c.checkTrees(name); len(tree) > 0 || sums > 0 {
+		c.t.Fatalf("%s: entries of %v and %d sums are wrong", name, tree, sums)
+	}
+}
+
+// checkTrees has an owner hold its trees against the data, and returns what was
+// wrong.
+func (c *cluster) checkTrees(name string) (keys []replica.Key, sums int) {
+	c.t.Helper()
+	h := c.host(name)
+	ask := func(m replica.Message) replica.CheckAnswer {
+		a, ok := h.ask(h, false, m).(replica.CheckAnswer)
+		if !ok {
+			c.t.Fatalf("%s does not check: %v", name, h.ask(h, false, m))
+		}
+		keys = append(keys, a.Keys...)
+		sums += a.Sums
+		return a
+	}
+	ask(replica.CheckTree{Limit: 100_000})
+	for class := 1; class <= 3; class++ {
+		ask(replica.CheckSums{Class: class, Range: replica.LeafRange{To: replica.Leaves(8)}})
+	}
+	return keys, sums
 }
 
 func wantValues(t *testing.T, got []string, want ...string) {
