@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +29,11 @@ type repairer struct {
 
 	mu struct {
 		sync.Mutex
-		schedule  *handoff.Schedule
+		schedule *handoff.Schedule
+		// refill are the comparisons that vnodes which lost data wait for: with every
+		// other owner, whoever begins them otherwise.
+		refill    *handoff.Schedule
+		missing   []handoff.Pair
 		epoch     ring.Epoch
 		every     time.Duration
 		hinted    map[hintSlot]bool // may have hints; true: under way
@@ -65,6 +70,9 @@ const (
 	// reapEvery is about how often each partition is looked through for what may be
 	// forgotten.
 	reapEvery = time.Minute
+	// refillEvery is how often a comparison is tried that a vnode which lost data
+	// waits for: it answers no reads before.
+	refillEvery = 2 * time.Second
 	// restoreAfter is how long a record waits that could not be restored.
 	restoreAfter = 5 * time.Second
 )
@@ -76,6 +84,7 @@ func newRepairer(c *coordinator, stats *repairStats, log *slog.Logger) *repairer
 		busy: make(chan struct{}, opsMax),
 	}
 	r.mu.schedule = handoff.NewSchedule(settings.AntiEntropyEvery, rand.Float64)
+	r.mu.refill = handoff.NewSchedule(refillEvery, rand.Float64)
 	r.mu.hinted = make(map[hintSlot]bool)
 	r.mu.connected = make(map[ring.MemberID]bool)
 	r.mu.damaged = make(map[damage]time.Time)
@@ -93,6 +102,7 @@ func (r *repairer) run(ctx context.Context, lost bool) {
 	if lost {
 		r.checkOwnTrees(ctx)
 	}
+	r.findIncomplete(ctx)
 	r.findHints(ctx)
 	ticker := time.NewTicker(repairTick)
 	defer ticker.Stop()
@@ -148,9 +158,14 @@ func (r *repairer) start(most int, do func()) bool {
 func (r *repairer) startExchanges(ctx context.Context, now time.Time, state *cluster.State) {
 	for len(r.busy) < state.Settings.TransferConcurrency {
 		r.mu.Lock()
-		pair, ok := r.mu.schedule.Next(now)
+		from := r.mu.refill
+		pair, ok := from.Next(now)
+		if !ok {
+			from = r.mu.schedule
+			pair, ok = from.Next(now)
+		}
 		if ok && !r.coord.up(pair.Peer) {
-			r.mu.schedule.Done(now, pair, false)
+			from.Done(now, pair, false)
 			r.mu.Unlock()
 			continue
 		}
@@ -171,7 +186,7 @@ func (r *repairer) startExchanges(ctx context.Context, now time.Time, state *clu
 func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (handoff.Progress, *replica.Error) {
 	r.mu.Lock()
 	if r.mu.comparing[pair.Partition] {
-		r.mu.schedule.Busy(time.Now(), pair)
+		r.endedLocked(pair, false, true)
 		r.mu.Unlock()
 		return handoff.Progress{}, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
 	}
@@ -189,15 +204,54 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 	err := r.transfers.run(ctx, pair.Partition, x)
 	r.mu.Lock()
 	delete(r.mu.comparing, pair.Partition)
-	if err != nil && err.Kind == replica.KindOverloaded {
-		r.mu.schedule.Busy(time.Now(), pair)
-	} else {
-		r.mu.schedule.Done(time.Now(), pair, err == nil)
-	}
+	r.endedLocked(pair, err == nil && x.Agreed(), err != nil && err.Kind == replica.KindOverloaded)
 	r.mu.Unlock()
 	p := x.Progress()
 	r.stats.exchanged(p, err)
 	return p, err
+}
+
+// endedLocked says to the schedules how a comparison ended, or that it did not
+// begin because a vnode was busy with another.
+func (r *repairer) endedLocked(pair handoff.Pair, agreed, busy bool) {
+	now := time.Now()
+	for _, s := range []*handoff.Schedule{r.mu.schedule, r.mu.refill} {
+		if busy {
+			s.Busy(now, pair)
+		} else {
+			s.Done(now, pair, agreed)
+		}
+	}
+	if i := slices.Index(r.mu.missing, pair); i >= 0 && agreed {
+		r.mu.missing = slices.Delete(slices.Clone(r.mu.missing), i, i+1)
+		r.mu.refill.Set(now, refillEvery, r.mu.missing)
+	}
+}
+
+// findIncomplete asks the vnodes whether they lost data, and has those compared
+// with all other owners soon.
+func (r *repairer) findIncomplete(ctx context.Context) {
+	state := r.coord.node.State()
+	var missing []handoff.Pair
+	for i := range state.Ring.Partitions() {
+		p := ring.PartitionID(i)
+		if !state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) {
+			continue
+		}
+		a, ok := r.own(ctx, p, false, replica.Capture{Look: true}).(replica.CaptureAnswer)
+		if !ok || !a.Incomplete {
+			continue
+		}
+		for _, id := range state.Ring.Owners(p) {
+			if id != r.coord.self {
+				missing = append(missing, handoff.Pair{Partition: p, Peer: id})
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.missing = missing
+	r.mu.refill.Set(time.Now(), refillEvery, missing)
 }
 
 func slotOf(owners []ring.MemberID, id ring.MemberID) int {
