@@ -132,7 +132,7 @@ func (p *Put) stepLook(now time.Time, e replica.Event, fx *Effects) {
 		fx.Finished = true
 		return
 	}
-	if err := p.judge(found.Object); err != nil {
+	if err := p.judge(now, found.Object); err != nil {
 		p.finish(fx, Result{Err: err})
 		fx.Finished = true
 		return
@@ -147,14 +147,15 @@ func (p *Put) stepLook(now time.Time, e replica.Event, fx *Effects) {
 }
 
 // judge checks the write's condition against what a quorum knows, and completes
-// the context of a write that replaces all of that.
-func (p *Put) judge(o causal.Object) *replica.Error {
+// the context of a write that replaces all of that. A value that has expired is
+// none.
+func (p *Put) judge(now time.Time, o causal.Object) *replica.Error {
 	w := &p.coordinate.Write
 	if _, ok := o.HasRequest(w.Request); ok {
 		// An earlier attempt of this very write is there: the condition held.
 		return nil
 	}
-	if w.IfAbsent && o.Live() {
+	if w.IfAbsent && o.LiveAt(now.UnixMilli()) {
 		return replica.Errorf(replica.KindPrecondition, "if_absent: the key has a value")
 	}
 	if w.IfMatch {

@@ -115,6 +115,9 @@ func goneEverywhere(t *testing.T, cluster *proctest.Cluster) {
 			t.Errorf("%s: buckets: %q", m.Name, b)
 		}
 	}
+	created := keyIn("", "expired", "created")
+	mustPut(t, proctest.KV(t, cluster.Members[0]), &ringdv1.PutRequest{Key: created, Value: []byte("v"), ExpiryUnixMs: unixMilli(-time.Second)})
+	mustPut(t, proctest.KV(t, cluster.Members[2]), &ringdv1.PutRequest{Key: created, Value: []byte("v"), IfAbsent: true})
 	in, err := proctest.Admin(t, cluster.Members[1]).Inspect(within(t), &ringdv1.InspectRequest{Key: k})
 	if err != nil {
 		t.Fatal(err)
