@@ -304,5 +304,5 @@ func (ExpiredAnswer) message()   {}
 func (CheckTree) message()       {}
 func (CheckSums) message()       {}
 func (CheckAnswer) message()     {}
-func (Restore) message()        {}
-func (RestoreAnswer) message()  {}
+func (Restore) message()         {}
+func (RestoreAnswer) message()   {}

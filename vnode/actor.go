@@ -45,7 +45,7 @@ type vnode struct {
 	trees   *trees // nil until somebody asks for a sum
 	// saved: sums may be on disk that no change was made since.
 	saved bool
-	hints   *hintTotals
+	hints *hintTotals
 	// failedUntil is when the disk is tried again after it returned an error.
 	failedUntil time.Time
 }

@@ -286,7 +286,9 @@ func (r *repairer) countHints(ctx context.Context, p ring.PartitionID) {
 		at := hintSlot{p, slot}
 		switch {
 		case n > 0:
-			r.mu.hinted[at] = r.mu.hinted[at]
+			if _, known := r.mu.hinted[at]; !known {
+				r.mu.hinted[at] = false
+			}
 			r.mu.kept[p] = a
 		case !r.mu.hinted[at]:
 			delete(r.mu.hinted, at)
