@@ -7,6 +7,7 @@ import (
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/quorum"
 	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/storage"
 	"github.com/ringd/ringd/vnode"
 )
 
@@ -202,4 +203,37 @@ func TestHintsAreBoundedInBytes(t *testing.T) {
 	f.crash()
 	c.deliver("F", "C")
 	c.hint("F", "C", key("l"), o2)
+}
+
+// A hint that can't be read any more must not keep those behind it from their
+// owner for ever. It is given up: anti-entropy brings what it was. What this vnode
+// coordinated itself was in it, perhaps, so that it does not say any more that the
+// owner gets all of that.
+func TestCorruptHintDoesNotHoldUpTheOthers(t *testing.T) {
+	c := newCluster(t)
+	for _, k := range []string{"a", "b", "c"} {
+		c.put("F", k, "v", nil)
+	}
+	f, b := c.host("F"), key("b")
+	f.corrupt(t, storage.AppendHintKey(nil, uint32(part), 2, []byte(b.Type), []byte(b.Bucket), []byte(b.Key)))
+	if _, err := c.read("F", "b"); err == nil || err.Kind != replica.KindCorrupt {
+		t.Fatalf("the read of a corrupt hint: %v", err)
+	}
+	if err := c.run(f, c.deliveryOf("F", "C")); err == nil || err.Kind != replica.KindCorrupt {
+		t.Fatalf("the delivery of a corrupt hint: %v", err)
+	}
+	c.deliver("F", "C")
+	wantValues(t, c.values("C", "c"), "v")
+	if n := c.hints("F", "C"); n != 0 {
+		t.Fatalf("%d hints are left", n)
+	}
+	// C was not told that it has what was in the corrupt hint.
+	if a, _ := c.read("C", "b"); len(a.Seen) > 0 {
+		t.Fatalf("C has seen %v", a.Seen)
+	}
+	for _, owner := range []string{"A", "B"} {
+		c.deliver("F", owner)
+	}
+	c.round()
+	c.wantAgreed("b", "v")
 }

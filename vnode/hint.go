@@ -231,13 +231,15 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 		lower = storage.Successor(hintKey(p, m.Slot, m.After))
 	}
 	answer := replica.HintsAnswer{Done: true}
-	if !tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self) {
+	owner := tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self)
+	if !owner {
 		// All dots of a vnode that owns nothing are of what it kept as hints. What
 		// an owner has seen, its hints don't bring.
 		answer.Own = v.allSeen()
 	}
-	bytes := 0
+	bytes, badBytes := 0, 0
 	var bad error
+	var badKey []byte
 	err = tx.Scan(lower, upper, func(key, value []byte) bool {
 		if len(answer.Hints) > 0 && (len(answer.Hints) >= m.Limit || bytes+len(value) > fetchBytesMax) {
 			answer.Done = false
@@ -250,13 +252,21 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 			o, err = causal.DecodeObject(encoded)
 		}
 		if err != nil {
-			bad = err
+			bad, badKey, badBytes = err, append([]byte(nil), key...), len(key)+len(value)
 			return false
 		}
 		bytes += len(value)
 		answer.Hints = append(answer.Hints, replica.Hint{Item: replica.Item{Key: keyOf(parsed), Object: encoded}, Version: o.Digest()})
 		return true
 	})
+	if err == nil && isCorrupt(bad) {
+		// It is given up, or those behind it would never be delivered. Dots of this
+		// vnode may have been in it: nobody is told any more that they come.
+		tx.Delete(badKey)
+		if err = tx.countHints(p, m.Slot, -1, -int64(badBytes)); err == nil && !owner {
+			tx.loseData(p, v)
+		}
+	}
 	if err == nil {
 		err = bad
 	}
