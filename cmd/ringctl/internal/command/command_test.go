@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,10 @@ type session struct {
 	cluster  *fakecluster.Cluster
 	in       io.Reader
 	terminal bool
+
+	// What reads the output while the command runs, and takes it for a terminal.
+	out, errOut              io.Writer
+	outTerminal, errTerminal bool
 }
 
 func start(t *testing.T) *session {
@@ -38,15 +43,40 @@ func (s *session) run(args ...string) (code exit.Code, out, errOut string) {
 
 func (s *session) runContext(ctx context.Context, args ...string) (code exit.Code, out, errOut string) {
 	s.t.Helper()
-	var stdout, stderr bytes.Buffer
+	var stdout, stderr lockedBuffer
 	getenv := func(name string) string {
 		if name == addrVariable {
 			return strings.Join(s.cluster.Addresses(), ",")
 		}
 		return ""
 	}
-	code = Main(ctx, args, getenv, "test", Streams{In: s.in, Out: &stdout, Err: &stderr, InTerminal: s.terminal})
+	streams := Streams{In: s.in, Out: &stdout, Err: &stderr, InTerminal: s.terminal, OutTerminal: s.outTerminal, ErrTerminal: s.errTerminal}
+	if s.out != nil {
+		streams.Out = s.out
+	}
+	if s.errOut != nil {
+		streams.Err = s.errOut
+	}
+	code = Main(ctx, args, getenv, "test", streams)
 	return code, stdout.String(), stderr.String()
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // ok runs a command that has to succeed, and returns its output.
@@ -120,17 +150,22 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 
 func TestHelpGolden(t *testing.T) {
 	s := start(t)
-	got := strings.ReplaceAll(s.ok("put", "--help"), strings.Join(s.cluster.Addresses(), ","), "ADDRESSES")
-	golden := filepath.Join("testdata", "put-help.txt")
+	golden(t, "put-help.txt", strings.ReplaceAll(s.ok("put", "--help"), strings.Join(s.cluster.Addresses(), ","), "ADDRESSES"))
+}
+
+// golden holds output against a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if os.Getenv("UPDATE_GOLDEN") != "" {
-		write(t, golden, got)
+		write(t, path, got)
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("the help of put is\n%s\nwant (UPDATE_GOLDEN=1 writes it anew)\n%s", got, want)
+		t.Errorf("%s: got\n%s\nwant (UPDATE_GOLDEN=1 writes it anew)\n%s", path, got, want)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/cmd/ringctl/internal/printing"
+	"github.com/ringd/ringd/cmd/ringctl/internal/progress"
 )
 
 func (a *app) members() *cobra.Command {
@@ -49,10 +50,22 @@ func (a *app) printMembers(all []*ringdv1.Member) {
 	for _, m := range all {
 		rows = append(rows, []string{
 			printing.Name(m.GetName()), m.GetGrpcAddress(), liveness(m.GetLiveness()), m.GetRaft(), m.GetZone(),
-			number(m.GetWeight()), number(m.GetSlots()), number(m.GetFirstSlots()),
+			number(m.GetWeight()), number(m.GetSlots()), number(m.GetFirstSlots()), diskFree(m.GetDisk()),
 		})
 	}
-	printing.Table(a.Out, []string{"name", "address", "liveness", "raft", "zone", "weight>", "slots>", "first slots>"}, rows)
+	printing.Table(a.Out, []string{"name", "address", "liveness", "raft", "zone", "weight>", "slots>", "first slots>", "disk free>"}, rows)
 }
 
 func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+// diskFree is what is left of a member's disk; a member that was not asked has
+// not said so.
+func diskFree(d *ringdv1.Disk) string {
+	switch {
+	case d == nil:
+		return "?"
+	case d.GetState() == "full":
+		return "full: " + progress.Bytes(int64(d.GetFreeBytes()))
+	}
+	return progress.Bytes(int64(d.GetFreeBytes()))
+}

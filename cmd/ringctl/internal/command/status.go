@@ -3,22 +3,26 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
+	"github.com/ringd/ringd/client"
 	"github.com/ringd/ringd/cmd/ringctl/internal/printing"
 )
 
 func (a *app) status() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show the cluster as one member sees it",
+		Short: "Show the cluster as one member sees it, and how all are",
 		Long: `status shows the cluster as the member asked sees it: the epoch of its ring, the
 leader that agrees on changes, every member with its slots (how many copies of
 partitions it holds) and first slots (for how many it is asked first), and
-warnings that a person should see.
+warnings that a person should see. The other members that are up are asked for
+their disks and warnings, too.
 
 Slots are a share of partitions times replicas, first slots a share of
 partitions. Members without slots take requests and pass them on.`,
@@ -28,18 +32,53 @@ partitions. Members without slots take requests and pass them on.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.admin(cmd, func(ctx context.Context, admin ringdv1.AdminClient) error {
-				s, err := admin.Status(ctx, &ringdv1.StatusRequest{})
-				if err != nil {
-					return err
-				}
-				if a.json() {
-					return printing.Proto(a.Out, s)
-				}
-				a.printStatus(s)
-				return nil
-			})
+			ctx := cmd.Context()
+			c, err := a.connect(ctx)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			s, err := c.Admin().Status(ctx, &ringdv1.StatusRequest{})
+			if err != nil {
+				return err
+			}
+			askOthers(ctx, c, s)
+			if a.json() {
+				return printing.Proto(a.Out, s)
+			}
+			a.printStatus(s)
+			return nil
 		},
+	}
+}
+
+// askOthers adds to s what other members say of themselves, and warn of.
+func askOthers(ctx context.Context, c *client.Client, s *ringdv1.StatusResponse) {
+	others := make([]*ringdv1.StatusResponse, len(s.GetMembers()))
+	errs := make([]error, len(others))
+	var asked sync.WaitGroup
+	for i, m := range s.GetMembers() {
+		switch {
+		case m.GetId() == s.GetSelf().GetId():
+			m.Disk = s.GetSelf().GetDisk()
+		case m.GetLiveness() == ringdv1.Member_ALIVE: // of others there is a warning
+			asked.Go(func() { others[i], errs[i] = c.AdminOf(m.GetId()).Status(ctx, &ringdv1.StatusRequest{}) })
+		}
+	}
+	asked.Wait()
+	for i, m := range s.GetMembers() {
+		if errs[i] != nil {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("member %s could not be asked from here: %s", m.GetName(), reason(errs[i])))
+		}
+		if others[i] == nil {
+			continue
+		}
+		m.Disk = others[i].GetSelf().GetDisk()
+		for _, w := range others[i].GetWarnings() {
+			if !slices.Contains(s.Warnings, w) {
+				s.Warnings = append(s.Warnings, fmt.Sprintf("%s says: %s", m.GetName(), w))
+			}
+		}
 	}
 }
 

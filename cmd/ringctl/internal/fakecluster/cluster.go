@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
@@ -38,6 +39,7 @@ type Cluster struct {
 	PageKeys int
 
 	addresses []string
+	servers   []*grpc.Server
 	mu        struct {
 		sync.Mutex
 		hook    Hook
@@ -47,6 +49,10 @@ type Cluster struct {
 		planned bool // there is something to commit
 		blocked string
 		puts    int // that had an effect
+
+		settings map[string]string // that were changed
+		repairs  Repairs
+		asked    []proto.Message
 	}
 }
 
@@ -59,6 +65,7 @@ func New(t testing.TB, members int) *Cluster {
 	c := &Cluster{PageKeys: 3}
 	c.mu.objects = make(map[name]*object)
 	c.mu.types = map[string]*ringdv1.BucketType{"default": bucketType("default", replicas)}
+	c.mu.settings = make(map[string]string)
 	c.mu.epoch = 1
 	listeners := make([]net.Listener, members)
 	for i := range members {
@@ -73,6 +80,7 @@ func New(t testing.TB, members int) *Cluster {
 		s := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 		ringdv1.RegisterKVServer(s, &kv{c: c})
 		ringdv1.RegisterAdminServer(s, &admin{c: c, self: i})
+		c.servers = append(c.servers, s)
 		var served sync.WaitGroup
 		served.Go(func() {
 			if err := s.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {

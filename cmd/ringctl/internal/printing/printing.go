@@ -51,13 +51,18 @@ func Table(w io.Writer, header []string, rows [][]string) {
 
 // Proto writes m as indented JSON.
 func Proto(w io.Writer, m proto.Message) error {
-	out, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+	out, err := ProtoJSON(m)
 	if err != nil {
 		return err
 	}
 	// protojson spaces its output at random, so that nobody relies on it; who
 	// compares what ringctl prints relies on it.
 	return Raw(w, out)
+}
+
+// ProtoJSON returns m as JSON, to be part of other JSON.
+func ProtoJSON(m proto.Message) ([]byte, error) {
+	return protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
 }
 
 // JSON writes v as indented JSON.

@@ -1,45 +1,30 @@
-// Package progress shows how far an import or export came: a bar on a terminal,
-// a line now and then elsewhere, and nothing where nothing is wanted.
+// Package progress shows how far something came that takes long: bars on a
+// terminal, a line now and then elsewhere, and nothing where nothing is wanted.
 package progress
 
 import (
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 )
-
-// plainEvery is how often a line is written where there is no terminal: seldom,
-// because it stands in a log.
-const plainEvery = 10 * time.Second
 
 // Meter counts and shows. It may be shared by goroutines; a nil Meter shows
 // nothing. Its owner calls Close.
 type Meter struct {
 	done, failed, bytes atomic.Int64
 
-	verb     string
-	began    time.Time
-	position func() (now, total int64)
-
-	ended chan struct{}
-	wg    sync.WaitGroup
+	verb  string
+	began time.Time
+	shown *Display
 }
 
 // New returns a meter that writes to w. Verb is "imported" and the like;
 // position says where in the whole it stands, with a total of 0 where that is
 // not known.
 func New(w io.Writer, terminal bool, verb string, position func() (now, total int64)) *Meter {
-	m := &Meter{verb: verb, began: time.Now(), position: position, ended: make(chan struct{})}
-	if terminal {
-		m.wg.Go(func() { m.bar(w) })
-	} else {
-		m.wg.Go(func() { m.lines(w) })
-	}
+	m := &Meter{verb: verb, began: time.Now()}
+	m.shown = Show(w, terminal, m.text, position)
 	return m
 }
 
@@ -61,8 +46,7 @@ func (m *Meter) Failed(keys int64) {
 // Close takes the bar away; nothing is written later.
 func (m *Meter) Close() {
 	if m != nil {
-		close(m.ended)
-		m.wg.Wait()
+		m.shown.Close()
 	}
 }
 
@@ -74,52 +58,6 @@ func (m *Meter) text() string {
 		s += fmt.Sprintf(", %d failed", failed)
 	}
 	return s
-}
-
-func (m *Meter) lines(w io.Writer) {
-	tick := time.NewTicker(plainEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			fmt.Fprintln(w, m.text())
-		case <-m.ended:
-			return
-		}
-	}
-}
-
-func (m *Meter) bar(w io.Writer) {
-	p := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithAutoRefresh())
-	_, total := m.position()
-	options := []mpb.BarOption{
-		mpb.BarRemoveOnComplete(),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + m.text() })),
-	}
-	var bar *mpb.Bar
-	if total > 0 {
-		bar = p.AddBar(total, append(options, mpb.PrependDecorators(decor.Percentage(decor.WC{W: 5})))...)
-	} else {
-		bar = p.AddSpinner(0, options...)
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			now, _ := m.position()
-			// The bar would end itself at its total, before the last keys are
-			// acknowledged.
-			if total > 0 {
-				now = min(now, total-1)
-			}
-			bar.SetCurrent(now)
-		case <-m.ended:
-			bar.Abort(true)
-			p.Wait()
-			return
-		}
-	}
 }
 
 // Bytes returns n in words, with decimal units: "40.8 MB".
