@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
@@ -72,28 +73,29 @@ func partitionFrom(partition *uint32) *ring.PartitionID {
 
 // Repair implements ringdv1.AdminServer.
 func (s *Admin) Repair(r *ringdv1.RepairRequest, stream ringdv1.Admin_RepairServer) error {
-	if _, err := s.state(); err != nil {
+	state, err := s.state()
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	out := progress[ringdv1.RepairProgress]{send: stream.Send, cancel: cancel}
 	last := new(ringdv1.RepairProgress)
-	err := s.backend.Repair(ctx, scopeFrom(r.BucketType, r.Partition), func(p RepairProgress) {
-		last = repairTo(p)
+	err = s.backend.Repair(ctx, scopeFrom(r.BucketType, r.Partition), func(p RepairProgress) {
+		last = repairTo(state, p)
 		out.tell(last, false)
 	})
 	last.Done = true
 	return out.end(last, err)
 }
 
-func repairTo(p RepairProgress) *ringdv1.RepairProgress {
+func repairTo(state *cluster.State, p RepairProgress) *ringdv1.RepairProgress {
 	out := &ringdv1.RepairProgress{
 		SessionsTotal: uint64(p.SessionsTotal), SessionsDone: uint64(p.SessionsDone), SessionsFailed: uint64(p.SessionsFailed),
 		KeysDiffered: uint64(p.KeysDiffered), ObjectsSent: uint64(p.ObjectsSent), BytesSent: uint64(p.BytesSent), BytesRead: uint64(p.BytesRead),
 	}
 	if p.LastError != nil {
-		out.LastError = p.LastError.Error()
+		out.LastError = named(state, p.LastError.Error())[0]
 	}
 	return out
 }
@@ -138,6 +140,20 @@ func transferTo(state *cluster.State, t Transfer) *ringdv1.Transfer {
 	return out
 }
 
+// named returns texts with members' names where they have ids.
+func named(state *cluster.State, texts ...string) []string {
+	var pairs []string
+	for id, m := range state.Members {
+		pairs = append(pairs, id.String(), m.Name)
+	}
+	names := strings.NewReplacer(pairs...)
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = names.Replace(t)
+	}
+	return out
+}
+
 // nameOf returns a member's name, its id if it is not known, or nothing if there
 // is none.
 func nameOf(state *cluster.State, id ring.MemberID) string {
@@ -152,15 +168,17 @@ func nameOf(state *cluster.State, id ring.MemberID) string {
 
 // Verify implements ringdv1.AdminServer.
 func (s *Admin) Verify(r *ringdv1.VerifyRequest, stream ringdv1.Admin_VerifyServer) error {
-	if _, err := s.state(); err != nil {
+	state, err := s.state()
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	out := progress[ringdv1.VerifyProgress]{send: stream.Send, cancel: cancel}
 	var last VerifyProgress
-	err := s.backend.Verify(ctx, scopeFrom(r.BucketType, r.Partition), r.List, func(p VerifyProgress) {
+	err = s.backend.Verify(ctx, scopeFrom(r.BucketType, r.Partition), r.List, func(p VerifyProgress) {
 		last = p
+		p.Unreachable = named(state, p.Unreachable...)
 		for len(p.Differences) > differencesAtOnce {
 			part := p
 			part.Differences, part.Unreachable = p.Differences[:differencesAtOnce], nil

@@ -94,7 +94,7 @@ func TestRepairStream(t *testing.T) {
 	for i := range 1000 {
 		b.repair = append(b.repair, RepairProgress{SessionsTotal: 1000, SessionsDone: i + 1, KeysDiffered: 2, ObjectsSent: 3, BytesSent: 4, BytesRead: 5})
 	}
-	b.repair[999].SessionsDone, b.repair[999].SessionsFailed, b.repair[999].LastError = 999, 1, errors.New("no answer")
+	b.repair[999].SessionsDone, b.repair[999].SessionsFailed, b.repair[999].LastError = 999, 1, errors.New("no answer from member "+firstID.String())
 	stream := &sent[ringdv1.RepairProgress]{ctx: t.Context()}
 	p, typ := uint32(7), "carts"
 	if err := NewAdmin(b).Repair(&ringdv1.RepairRequest{BucketType: &typ, Partition: &p}, stream); err != nil {
@@ -106,7 +106,7 @@ func TestRepairStream(t *testing.T) {
 	last := stream.got[len(stream.got)-1]
 	want := &ringdv1.RepairProgress{
 		SessionsTotal: 1000, SessionsDone: 999, SessionsFailed: 1, KeysDiffered: 2, ObjectsSent: 3, BytesSent: 4, BytesRead: 5,
-		LastError: "no answer", Done: true,
+		LastError: "no answer from member one", Done: true,
 	}
 	if !proto.Equal(last, want) {
 		t.Errorf("the last message is %v", last)
@@ -151,7 +151,7 @@ func TestVerifyStream(t *testing.T) {
 			},
 		})
 	}
-	b.verify = []VerifyProgress{p, {PartitionsTotal: 2, PartitionsDone: 2, KeysCompared: 1500, KeysDiffer: differences, Unreachable: []string{"partition 1: member two: no answer"}}}
+	b.verify = []VerifyProgress{p, {PartitionsTotal: 2, PartitionsDone: 2, KeysCompared: 1500, KeysDiffer: differences, Unreachable: []string{"partition 1: member " + firstID.String() + ": no answer"}}}
 	stream := &sent[ringdv1.VerifyProgress]{ctx: t.Context()}
 	if err := NewAdmin(b).Verify(&ringdv1.VerifyRequest{List: true}, stream); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,11 @@ func TestVerifyStream(t *testing.T) {
 		for _, d := range m.Differences {
 			seen[string(d.Key.Key)]++
 		}
-		unreachable += len(m.Unreachable)
+		for _, u := range m.Unreachable {
+			if unreachable++; u != "partition 1: member one: no answer" {
+				t.Errorf("it says %q", u)
+			}
+		}
 	}
 	if len(seen) != differences || seen["0"] != 1 || seen["249"] != 1 || unreachable != 1 {
 		t.Errorf("%d differences, %d unreachable", len(seen), unreachable)
