@@ -39,9 +39,12 @@ func TestAdminOf(t *testing.T) {
 // TestAdminOfRefusesAnother: who answers at a member's address is asked who it is.
 func TestAdminOfRefusesAnother(t *testing.T) {
 	with(t, 3, func(t *testing.T, f *cluster) {
-		f.advertise = func(m *member) string { return f.members[(m.index+1)%3].address }
-		c := f.client(t, nil, f.members[0].address)
+		f.advertise = func(m *member) string { return f.members[(m.index+2)%3].address }
+		// One that was dialed has not said yet who it is.
+		f.members[1].pause()
+		c := f.client(t, nil, f.members[0].address, f.members[1].address)
 		defer c.Close()
+		f.members[1].listen()
 		for _, m := range f.members {
 			s, err := c.AdminOf(m.id).Status(t.Context(), &ringdv1.StatusRequest{})
 			if err == nil && s.Self.Id != m.id || err != nil && !errors.Is(err, client.ErrUnavailable) {
