@@ -174,6 +174,11 @@ var table = []row{
 		outside: []string{xxhash},
 	},
 	{
+		folder: "internal/model", pure: true, std: pureBans,
+		why:    "the model explores the steps of causal and handoff, and has none of its own",
+		within: []string{"causal", "handoff"},
+	},
+	{
 		folder:  "internal/proctest/...",
 		why:     "proctest starts real ringd processes and speaks to them as any client does",
 		within:  []string{"internal/proctest/...", "client/...", "api/ringd/v1"},
