@@ -261,6 +261,6 @@ func (c *cluster) exchangeOf(a, b string) *handoff.Exchange {
 	self, peer := c.host(a).id, c.host(b).id
 	return handoff.NewExchange(handoff.ExchangeConfig{
 		Partition: part, Self: self, Peer: peer, SelfSlot: slot(self), PeerSlot: slot(peer), Replicas: 3,
-		Leaves: replica.Leaves(8), SecondLook: time.Second, Throttle: free{},
+		Leaves: replica.Leaves(partitions), SecondLook: time.Second, Throttle: free{},
 	})
 }

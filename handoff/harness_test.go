@@ -59,7 +59,10 @@ type answered struct {
 // inbox is a reply that collects what comes to it, also long after the request.
 type inbox struct{ answers []replica.Message }
 
-const part = ring.PartitionID(0)
+const (
+	part       = ring.PartitionID(0)
+	partitions = 256
+)
 
 var at = ring.Epoch{Generation: 1, Number: 1}
 
@@ -70,11 +73,11 @@ func newCluster(t *testing.T) *cluster {
 	for i, name := range []string{"A", "B", "C", "F", "G"} {
 		c.members = append(c.members, &host{c: c, name: name, id: ring.MemberID{15: byte(i + 1)}, disk: simstore.New()})
 	}
-	r, err := ring.New(ring.Config{Seed: 1, Partitions: 8, Replicas: 3})
+	r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slots := make([][]ring.MemberID, 8)
+	slots := make([][]ring.MemberID, partitions)
 	for p := range slots {
 		slots[p] = []ring.MemberID{c.members[0].id, c.members[1].id, c.members[2].id}
 	}
@@ -458,7 +461,7 @@ func (c *cluster) checkTrees(name string) (keys []replica.Key, sums int) {
 	}
 	ask(replica.CheckTree{Limit: 100_000})
 	for class := 1; class <= 3; class++ {
-		ask(replica.CheckSums{Class: class, Range: replica.LeafRange{To: replica.Leaves(8)}})
+		ask(replica.CheckSums{Class: class, Range: replica.LeafRange{To: replica.Leaves(partitions)}})
 	}
 	return keys, sums
 }

@@ -95,7 +95,7 @@ func TestLocalReadErrorIsNotTakenForANewVnode(t *testing.T) {
 		"coordinate": replica.Coordinate{Write: replica.Write{Key: key("none"), Request: causal.RequestID{7}}},
 		"capture":    replica.Capture{},
 		"adopt":      replica.Adopt{},
-		"sums":       replica.Sums{Class: 3, Ranges: []replica.LeafRange{{To: replica.Leaves(8)}}},
+		"sums":       replica.Sums{Class: 3, Ranges: []replica.LeafRange{{To: replica.Leaves(partitions)}}},
 		"entries":    replica.Entries{Class: 3, Leaves: []uint32{1}},
 		"reap":       replica.Reap{Limit: 10},
 		"expired":    replica.Expired{Limit: 10},

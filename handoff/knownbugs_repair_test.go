@@ -295,7 +295,7 @@ func TestCheckFindsWhatTheTreeHides(t *testing.T) {
 func (c *cluster) entryOf(name, k string) []byte {
 	c.t.Helper()
 	var entry []byte
-	lower, upper := storage.TreeRange(uint32(part), 3, 0, replica.Leaves(8))
+	lower, upper := storage.TreeRange(uint32(part), 3, 0, replica.Leaves(partitions))
 	if err := c.host(name).disk.Scan(lower, upper, func(at, _ []byte) bool {
 		if parsed, _, _, err := storage.ParseTreeKey(at); err == nil && string(parsed.Key) == k {
 			entry = bytes.Clone(at)
