@@ -105,9 +105,11 @@ const (
 	// vnode, and it refuses all requests; it is tried again.
 	NoticeVnodeFailed
 	NoticeVnodeServes
-	// NoticeHintStored, and NoticeHintRefused: there is no room for more.
+	// NoticeHintStored; NoticeHintRefused: there is no room for more; and
+	// NoticeHintDropped: it was corrupt, and its owner has to get it otherwise.
 	NoticeHintStored
 	NoticeHintRefused
+	NoticeHintDropped
 	// NoticeWhole: the vnode, which had lost data, has all of it again.
 	NoticeWhole
 )

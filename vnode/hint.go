@@ -263,6 +263,7 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 		// It is given up, or those behind it would never be delivered. Dots of this
 		// vnode may have been in it: nobody is told any more that they come.
 		tx.Delete(badKey)
+		tx.notice(NoticeHintDropped, p, bad.Error())
 		if err = tx.countHints(p, m.Slot, -1, -int64(badBytes)); err == nil && !owner {
 			tx.loseData(p, v)
 		}

@@ -301,7 +301,7 @@ func (m *Member) notice(n vnode.Notice) {
 		m.repair.notice(n)
 	case vnode.NoticeWhole:
 		m.config.Logger.Info("a partition that had lost data has all of it again", "partition", n.Partition)
-	case vnode.NoticeHintStored, vnode.NoticeHintRefused:
+	case vnode.NoticeHintStored, vnode.NoticeHintRefused, vnode.NoticeHintDropped:
 		m.repair.notice(n)
 	}
 }

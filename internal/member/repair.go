@@ -532,6 +532,8 @@ func (r *repairer) notice(n vnode.Notice) {
 		r.noteHint(n.Partition)
 	case vnode.NoticeHintRefused:
 		r.stats.hintsRefused.Inc()
+	case vnode.NoticeHintDropped:
+		r.stats.hintsDropped.Inc()
 	case vnode.NoticeDamaged:
 		r.noteDamage(n.Partition, n.Key)
 	}

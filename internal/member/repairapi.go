@@ -117,7 +117,7 @@ func (m *Member) Repair(ctx context.Context, what api.RepairScope, report func(a
 		progress.BytesRead += p.Read
 		report(progress)
 	})
-	return ctx.Err()
+	return ended(ctx)
 }
 
 // exchangeAtLast compares a pair, waiting for a vnode that is being compared with
@@ -136,6 +136,14 @@ func (r *repairer) exchangeAtLast(ctx context.Context, state *cluster.State, pai
 	}
 }
 
+// ended says that a request did not come to its end, nil if it did.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return replica.Errorf(replica.KindUnavailable, "the member is stopping, or the caller left")
+}
+
 // Transfers implements api.Backend.
 func (m *Member) Transfers() api.Transfers {
 	var out api.Transfers
@@ -151,7 +159,7 @@ func (m *Member) Transfers() api.Transfers {
 		})
 	}
 	s := r.stats
-	out.Hints = api.HintTotals{Stored: s.hintsStored.Load(), Delivered: s.hintsDelivered.Load(), Refused: s.hintsRefused.Load()}
+	out.Hints = api.HintTotals{Stored: s.hintsStored.Load(), Delivered: s.hintsDelivered.Load(), Refused: s.hintsRefused.Load(), Dropped: s.hintsDropped.Load()}
 	out.AntiEntropy = api.AntiEntropyTotals{
 		Sessions: s.sessions.Load(), SessionsFailed: s.sessionsFailed.Load(), ObjectsSent: s.sent.Load(),
 		BytesSent: s.sentBytes.Load(), BytesRead: s.readBytes.Load(), KeysDiffered: s.differed.Load(),
@@ -209,7 +217,7 @@ func (m *Member) Verify(ctx context.Context, what api.RepairScope, list bool, re
 		}
 		report(progress)
 	})
-	return ctx.Err()
+	return ended(ctx)
 }
 
 func differences(p ring.PartitionID, found []handoff.Difference) []api.Difference {
@@ -259,7 +267,7 @@ func (m *Member) CheckTrees(ctx context.Context, p *ring.PartitionID, report fun
 		}
 		report(progress)
 	})
-	return ctx.Err()
+	return ended(ctx)
 }
 
 // Disk implements api.Backend.

@@ -11,9 +11,9 @@ import (
 
 // repairStats are what a member counts about the repairs that it began.
 type repairStats struct {
-	hintsStored, hintsRefused, hintsDelivered, hintBytes tally
-	sessions, sessionsFailed, differed, sent, sentBytes  tally
-	readBytes, reaped, damaged, restored                 tally
+	hintsStored, hintsRefused, hintsDropped, hintsDelivered, hintBytes tally
+	sessions, sessionsFailed, differed, sent, sentBytes                tally
+	readBytes, reaped, damaged, restored                               tally
 }
 
 // tally is a counter that ringctl transfers shows, too.
@@ -29,6 +29,7 @@ func newRepairStats(registry *prometheus.Registry) *repairStats {
 	}{
 		{&s.hintsStored, "hints_stored_total", "Objects taken for owners that could not be reached."},
 		{&s.hintsRefused, "hints_refused_total", "Objects not taken for others because hint_bytes_max was reached."},
+		{&s.hintsDropped, "hints_dropped_total", "Hints given up because they were corrupt."},
 		{&s.hintsDelivered, "hints_delivered_total", "Hints that their owners have durably."},
 		{&s.hintBytes, "hints_delivered_bytes_total", "Bytes of the hints delivered."},
 		{&s.sessions, "anti_entropy_sessions_total", "Comparisons of a partition with another owner that came to their end."},
