@@ -490,7 +490,8 @@ func vouch(encoded []byte, dots []causal.Dot) ([]byte, error) {
 	return causal.AppendObject(nil, o), nil
 }
 
-// adopt tells each side that it has what the other had seen.
+// adopt tells each side that it has what the other had seen, of keys that both
+// hold: of others, neither was asked.
 func (x *Exchange) adopt(fx *Effects) {
 	x.stage = adopting
 	if !x.clean || x.config.BucketType != "" {
@@ -498,7 +499,7 @@ func (x *Exchange) adopt(fx *Effects) {
 	}
 	for i := range x.sides {
 		to, from := &x.sides[i], &x.sides[1-i]
-		m := replica.Adopt{From: from.id, Life: to.life, Seen: from.seen, Complete: !from.incomplete}
+		m := replica.Adopt{From: from.id, Life: to.life, Seen: replica.SeenFrom(from.seen, max(x.config.SelfSlot, x.config.PeerSlot)+1), Complete: !from.incomplete}
 		x.ask(i, m, fx, func(m replica.Message) bool {
 			_, ok := m.(replica.AdoptAnswer)
 			return ok

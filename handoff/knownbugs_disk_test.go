@@ -119,7 +119,7 @@ func TestLocalReadErrorIsNotTakenForANewVnode(t *testing.T) {
 		}
 	}
 	// Each of the records by itself.
-	for _, record := range []string{"actor", "seen", "incomplete", "trees"} {
+	for _, record := range []string{"actor.3", "seen", "incomplete", "trees"} {
 		c := newCluster(t)
 		c.put("A", "k", "v", nil, "B", "C")
 		a := c.host("A")

@@ -39,7 +39,7 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 		tx.AnswerCovered(r.key, replica.Committed{})
 		return
 	}
-	after, ok := kv.write(tx, env.Partition, before, m)
+	after, ok := kv.write(tx, env.Partition, tx.x.config.Types[w.Key.Type], before, m)
 	if !ok {
 		return
 	}
@@ -54,7 +54,7 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 
 // write gives a write its dot, and returns what the key is after it; or answers
 // why it can't be done.
-func (kv *KV) write(tx *Tx, p ring.PartitionID, before causal.Object, m replica.Coordinate) (causal.Object, bool) {
+func (kv *KV) write(tx *Tx, p ring.PartitionID, class int, before causal.Object, m replica.Coordinate) (causal.Object, bool) {
 	if m.Conditional && !m.Expect.Dominates(before.Context) {
 		tx.Fail(replica.Errorf(replica.KindAborted, "the key was written while the condition was checked: read it and try again"))
 		return causal.Object{}, false
@@ -67,7 +67,7 @@ func (kv *KV) write(tx *Tx, p ring.PartitionID, before causal.Object, m replica.
 		tx.Fail(err)
 		return causal.Object{}, false
 	}
-	sibling, err := kv.sibling(tx, p, before, m.Write)
+	sibling, err := kv.sibling(tx, p, class, before, m.Write)
 	if err != nil {
 		tx.FailRead(err)
 		return causal.Object{}, false
@@ -114,7 +114,7 @@ func checkLimits(before causal.Object, ctx causal.Vector, m replica.Coordinate) 
 // sibling makes the sibling of a write, with the partition's next dot and a
 // timestamp after those of the siblings that it was written beside. An error is
 // of the disk.
-func (kv *KV) sibling(tx *Tx, p ring.PartitionID, before causal.Object, w replica.Write) (causal.Sibling, error) {
+func (kv *KV) sibling(tx *Tx, p ring.PartitionID, class int, before causal.Object, w replica.Write) (causal.Sibling, error) {
 	v, err := tx.vnode(p)
 	if err != nil {
 		return causal.Sibling{}, err
@@ -129,7 +129,7 @@ func (kv *KV) sibling(tx *Tx, p ring.PartitionID, before causal.Object, w replic
 		clock = observed
 	}
 	clock = clock.Next(tx.now)
-	dot, err := tx.Dot(p)
+	dot, err := tx.Dot(p, class)
 	if err != nil {
 		return causal.Sibling{}, err
 	}

@@ -236,7 +236,7 @@ func (x *Executor) stop(tx *Tx) {
 		if err != nil {
 			continue
 		}
-		if x.config.Proven && v.actor != 0 {
+		if x.config.Proven {
 			tx.markClean(p, v)
 		}
 		tx.saveTrees(p, v)

@@ -105,7 +105,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 			return
 		}
 	}
-	after, ok := kv.write(tx, p, before, m)
+	after, ok := kv.write(tx, p, m.Slots, before, m)
 	if !ok {
 		return
 	}
@@ -298,8 +298,8 @@ func (kv *KV) dropHints(tx *Tx, env replica.Envelope, m replica.DropHints) {
 		if size == 0 || o.Digest() != m.Versions[i] {
 			continue
 		}
-		if v.actor != 0 && o.Context.Get(v.actor) > 0 {
-			tx.x.dropActor(p)
+		if v.gives(o.Context) {
+			tx.x.dropActors(p)
 		}
 		tx.Delete(hintKey(p, m.Slot, k))
 		if err := tx.countHints(p, m.Slot, -1, -int64(size)); err != nil {

@@ -14,10 +14,13 @@ import (
 
 // allSeen is what the vnode has merged, its own dots included.
 func (v *vnode) allSeen() causal.Vector {
-	if v.actor == 0 || v.counter == 0 {
-		return v.seen
+	seen := v.seen
+	for _, g := range v.givers {
+		if g.actor != 0 && g.counter > 0 {
+			seen = seen.With(causal.Dot{Actor: g.actor, Counter: g.counter})
+		}
 	}
-	return v.seen.With(causal.Dot{Actor: v.actor, Counter: v.counter})
+	return seen
 }
 
 // seenBy is what record k's vnode has merged; nothing for an error, which says
@@ -64,11 +67,13 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 // loseData forgets what the vnode has seen, because some of it is gone: what
 // comes in is taken for new again. (The actor's dots are among what was seen.)
 func (t *Tx) loseData(p ring.PartitionID, v *vnode) {
-	t.x.dropActor(p)
+	t.x.dropActors(p)
 	v.seen, v.life, v.session = nil, t.x.config.Random(), session{}
 	t.saveSeen(p, v)
-	// The actor's record says how far its dots went, and would bring them back.
-	t.Delete(actorKey(p))
+	// The actors' records say how far their dots went, and would bring them back.
+	for class := 1; class <= t.x.ring.Replicas(); class++ {
+		t.Delete(actorKey(p, class))
+	}
 }
 
 // isWhole says that what came from the vnode's sources has every write that was

@@ -21,9 +21,9 @@ type Tx struct {
 	batch *storage.Batch
 	open  map[string][]byte // the batch's effect by key; nil is deleted
 	dirty []string          // tracked keys of the batch
-	// given are the partitions whose actors give dots in the batch.
-	given []ring.PartitionID
-	gave  map[ring.PartitionID]bool
+	// given are the actors that give dots in the batch.
+	given []given
+	gave  map[given]bool
 
 	request Request
 	effects Effects
@@ -162,7 +162,7 @@ func (t *Tx) Fail(err *replica.Error) { t.AnswerNow(replica.Failure{Err: err}) }
 func (t *Tx) FailRead(err error) {
 	p := t.request.Envelope.Partition
 	t.notice(NoticeReadFailed, p, err.Error())
-	t.x.dropActor(p)
+	t.x.dropActors(p)
 	if isCorrupt(err) {
 		t.Fail(replica.Errorf(replica.KindCorrupt, "partition %d: %v", p, err))
 		return
@@ -189,29 +189,30 @@ func (t *Tx) answer(m replica.Message) Answer {
 	}
 }
 
-// Dot gives the partition's next dot. An error is of the disk: no dot can be
-// given, and none was.
-func (t *Tx) Dot(p ring.PartitionID) (causal.Dot, error) {
+// Dot gives the partition's next dot for a key of the class. An error is of the
+// disk: no dot can be given, and none was.
+func (t *Tx) Dot(p ring.PartitionID, class int) (causal.Dot, error) {
 	v, err := t.vnode(p)
 	if err != nil {
 		return causal.Dot{}, err
 	}
-	t.markInUse(p, v)
-	v.counter++
-	return causal.Dot{Actor: v.actor, Counter: v.counter}, nil
+	t.markInUse(p, class, v)
+	g := v.giver(class)
+	g.counter++
+	return causal.Dot{Actor: g.actor, Counter: g.counter}, nil
 }
 
-// CheckOwnDots looks for dots of the partition's actor in a vector that came
+// CheckOwnDots looks for dots of the partition's actors in a vector that came
 // from outside. One that was never given means that this vnode's data went back
-// in time: it takes a new actor.
+// in time: it takes new actors.
 func (t *Tx) CheckOwnDots(p ring.PartitionID, incoming causal.Vector) error {
 	v, err := t.vnode(p)
 	if err != nil {
 		return err
 	}
-	if v.actor != 0 && incoming.Get(v.actor) > v.counter {
+	if slices.ContainsFunc(v.givers, func(g giver) bool { return g.actor != 0 && incoming.Get(g.actor) > g.counter }) {
 		t.notice(NoticeOwnDots, p, "")
-		t.x.dropActor(p)
+		t.x.dropActors(p)
 	}
 	return nil
 }
