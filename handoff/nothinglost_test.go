@@ -42,7 +42,7 @@ func (h *history) want() []string {
 // clean stops in between. Nothing was lost by a disk, so in the end every owner has exactly the
 // values that no later write or delete had read.
 func TestNothingIsLostOrComesBack(t *testing.T) {
-	types := []string{"default"}
+	types := []string{"default", "pair", "one"}
 	for seed := range *seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		c := newCluster(t)
