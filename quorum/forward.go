@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/replica"
@@ -9,23 +10,40 @@ import (
 // Forward hands a write to an owner, because owners give dots and this member is
 // none. One that refuses, or can't be reached, is replaced by the
 // next; so is one that has not answered for ReadAfter: the request id makes the
-// two one write. Owners don't forward again.
+// two one write. Who gets it does not forward it again.
+//
+// After the owners a sloppy write goes to the fallbacks that are up, in order.
+// Where that is this member, it coordinates, and asks nobody else meanwhile.
 type Forward struct {
 	view  View
 	write replica.Write
 
 	fan   fanout
 	seq   uint32
-	maybe bool // an owner may have applied it
+	maybe bool // somebody may have applied it
 	done  bool
+
+	own handover
 }
+
+// handover is the Put that this member coordinates as a fallback. Its Sends have
+// ownSeqs + their own numbers.
+type handover struct {
+	put      *Put // nil until it is this member's turn
+	tick     time.Time
+	refused  bool // nothing was written: the next may take it
+	finished bool
+}
+
+// ownSeqs keeps the numbers of a handover's Sends apart from the forwards'.
+const ownSeqs = 1 << 20
 
 // NewForward returns the op that forwards w.
 func NewForward(v View, w replica.Write) *Forward {
 	f := &Forward{view: v, write: w, fan: newFanout(v, 1)}
 	if v.Quorums.Sloppy {
 		for _, c := range v.Fallbacks {
-			if c.Up && c.ID != v.Self {
+			if c.Up {
 				f.fan.order = append(f.fan.order, asked{id: c.ID})
 			}
 		}
@@ -82,27 +100,38 @@ func (f *Forward) Step(now time.Time, e replica.Event) Effects {
 	var fx Effects
 	switch e := e.(type) {
 	case replica.Answer:
+		if e.Seq > ownSeqs {
+			e.Seq -= ownSeqs
+			f.stepOwn(now, e, &fx)
+			break
+		}
 		f.answer(e, &fx)
 	case replica.Lost:
-		if i := f.fan.bySeq(e.Seq); i >= 0 {
+		if e.Seq > ownSeqs {
+			e.Seq -= ownSeqs
+			f.stepOwn(now, e, &fx)
+		} else if i := f.fan.bySeq(e.Seq); i >= 0 {
 			f.fan.order[i].state = failed
 			f.maybe = f.maybe || e.Sent
 		}
 	case replica.Tick:
+		f.stepOwn(now, e, &fx)
 		if !f.view.Deadline.IsZero() && !now.Before(f.view.Deadline) {
 			f.finish(&fx, Result{Err: unknown(1, 0, f.maybe || f.fan.count(outstanding) > 0)})
 		}
 	}
-	if f.done {
-		fx.Finished = true
-		return fx
+	for !f.done && (f.own.put == nil || f.own.refused) {
+		f.fan.expire(now)
+		i := f.fan.next()
+		if i < 0 {
+			break
+		}
+		f.ask(now, i, &fx)
 	}
-	f.fan.expire(now)
-	for i := f.fan.next(); i >= 0; i = f.fan.next() {
-		f.seq++
-		a := &f.fan.order[i]
-		a.state, a.since, a.seq = outstanding, now, f.seq
-		fx.Sends = append(fx.Sends, replica.Send{Seq: f.seq, To: a.id, Message: replica.Forward{Write: f.write}})
+	if f.done {
+		fx.Finished = f.own.put == nil || f.own.finished
+		fx.Tick = f.own.tick
+		return fx
 	}
 	if f.fan.hopeless() {
 		err := f.fan.lastErr
@@ -113,8 +142,47 @@ func (f *Forward) Step(now time.Time, e replica.Event) Effects {
 		fx.Finished = true
 		return fx
 	}
-	fx.Tick = earliest(f.view.Deadline, f.fan.expire(now))
+	fx.Tick = earliest(f.view.Deadline, f.own.tick)
+	if f.own.put == nil || f.own.refused {
+		fx.Tick = earliest(fx.Tick, f.fan.expire(now))
+	}
 	return fx
+}
+
+func (f *Forward) ask(now time.Time, i int, fx *Effects) {
+	a := &f.fan.order[i]
+	a.state, a.since = outstanding, now
+	if a.id == f.view.Self {
+		f.own.put = NewPut(f.view, f.write)
+		f.stepOwn(now, replica.Begin{}, fx)
+		return
+	}
+	f.seq++
+	a.seq = f.seq
+	fx.Sends = append(fx.Sends, replica.Send{Seq: f.seq, To: a.id, Message: replica.Forward{Write: f.write}})
+}
+
+// stepOwn steps the Put of this member, if it coordinates.
+func (f *Forward) stepOwn(now time.Time, e replica.Event, fx *Effects) {
+	if f.own.put == nil || f.own.finished {
+		return
+	}
+	own := f.own.put.Step(now, e)
+	for _, s := range own.Sends {
+		s.Seq += ownSeqs
+		fx.Sends = append(fx.Sends, s)
+	}
+	fx.Hedged, fx.Repairs = own.Hedged, own.Repairs
+	f.own.tick, f.own.finished = own.Tick, own.Finished
+	switch r := own.Result; {
+	case r == nil:
+	case r.Err == nil:
+		f.finish(fx, *r)
+	default:
+		i := slices.IndexFunc(f.fan.order, func(a asked) bool { return a.id == f.view.Self })
+		f.failed(i, r.Err, fx)
+		f.own.refused = true
+	}
 }
 
 func (f *Forward) answer(e replica.Answer, fx *Effects) {
@@ -126,23 +194,29 @@ func (f *Forward) answer(e replica.Answer, fx *Effects) {
 	case replica.ForwardAnswer:
 		f.finish(fx, Result{Object: m.Result.Object, Context: m.Result.Context})
 	case replica.Failure:
-		f.fan.order[i].state = failed
-		f.fan.lastErr = m.Err
-		f.maybe = f.maybe || m.Err.MaybeApplied
-		if final(m.Err.Kind) {
-			if f.maybe && !m.Err.MaybeApplied {
-				// Another owner may have applied it before this one refused.
-				err := *m.Err
-				err.Kind, err.MaybeApplied = replica.KindUnknown, true
-				f.finish(fx, Result{Err: &err})
-				return
-			}
-			f.finish(fx, Result{Err: m.Err})
-		}
+		f.failed(i, m.Err, fx)
 	default:
 		f.fan.order[i].state = failed
 		f.maybe = true
 	}
+}
+
+// failed goes on without i, unless the others would answer the same.
+func (f *Forward) failed(i int, err *replica.Error, fx *Effects) {
+	f.fan.order[i].state = failed
+	f.fan.lastErr = err
+	maybe := f.maybe
+	f.maybe = maybe || err.MaybeApplied
+	if !final(err.Kind) {
+		return
+	}
+	if maybe && !err.MaybeApplied {
+		// Another may have applied it before this one refused.
+		e := *err
+		e.Kind, e.MaybeApplied = replica.KindUnknown, true
+		err = &e
+	}
+	f.finish(fx, Result{Err: err})
 }
 
 // final says that another owner would answer the same.

@@ -167,21 +167,22 @@ func (g *Get) answer(now time.Time, e replica.Answer, fx *Effects) {
 }
 
 func (g *Get) take(now time.Time, i int, m replica.ReadAnswer, fx *Effects) {
-	r := &g.replies[i]
+	a := &g.fan.order[i]
+	// Record and seen of an earlier answer go together: they are of one step.
+	g.replies[i] = reply{
+		full: g.replies[i].full, whole: len(m.Object) > 0 || len(m.Context) == 0,
+		context: m.Context, digest: m.Digest, seen: m.Seen,
+	}
 	if len(m.Object) > 0 {
 		o, err := causal.DecodeObject(m.Object)
 		if err != nil {
-			g.fan.order[i].state = failed
+			g.replies[i] = reply{}
+			a.state = failed
 			g.fan.lastErr = replica.Errorf(replica.KindCorrupt, "an owner's answer: %v", err)
 			return
 		}
-		r.object = o
-	} else {
-		r.object = causal.Object{}
+		g.replies[i].object = o
 	}
-	r.whole = len(m.Object) > 0 || len(m.Context) == 0
-	r.context, r.digest, r.seen = m.Context, m.Digest, m.Seen
-	a := &g.fan.order[i]
 	a.state, a.empty = answered, a.fallback && len(m.Context) == 0
 	if g.complete {
 		// A late one: too late for the answer, not for repair.
@@ -277,7 +278,7 @@ func (g *Get) settled(i int, merged causal.Object) bool {
 	if r.whole || g.like(r) != nil {
 		return true
 	}
-	if merged.Context.Equal(r.context) || !merged.Context.Dominates(r.context) {
+	if !merged.Context.Dominates(r.context) {
 		return false
 	}
 	return !slices.ContainsFunc(merged.Siblings, func(s causal.Sibling) bool {

@@ -41,7 +41,8 @@ type Effects struct {
 // Candidate is an owner or a fallback, as the member that coordinates sees it.
 type Candidate struct {
 	ID ring.MemberID
-	// Up is false if gossip says dead, or there is no connection.
+	// Up is false if gossip says dead, or there is no connection. A member is
+	// up for itself.
 	Up bool
 	// Latency orders the owners for reading: what answers lately took.
 	Latency time.Duration
@@ -52,7 +53,8 @@ type View struct {
 	Self ring.MemberID
 	// Owners in the order of their slots, as many as the bucket type's n.
 	Owners []Candidate
-	// Fallbacks in the order of the preference list; this member is up.
+	// Fallbacks in the order of the preference list. Without sloppy quorums they
+	// are given hints, and nothing else.
 	Fallbacks []Candidate
 	Quorums   replica.Quorums
 	Deadline  time.Time

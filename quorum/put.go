@@ -23,7 +23,7 @@ import (
 // owners, and counts for one that is down.
 //
 // A write with a condition, and a delete without a context, first read what a
-// quorum of owners knows.
+// majority of the owners knows, or, if it is sloppy, of those who stand for them.
 type Put struct {
 	view  View
 	write replica.Write
@@ -189,12 +189,11 @@ func (p *Put) begin(now time.Time, fx *Effects) {
 		}
 	}
 	for _, c := range p.view.Fallbacks {
-		if q.Sloppy && (c.Up || c.ID == p.view.Self) {
+		if q.Sloppy && c.Up {
 			fallbacks++
 		}
 	}
-	may := min(up+fallbacks, len(p.view.Owners))
-	needed, got := q.W, may
+	needed, got := q.W, up+fallbacks
 	if up < q.PW {
 		needed, got = q.PW, up
 	}
@@ -290,7 +289,9 @@ func (p *Put) sendFallback(now time.Time, slot int, fx *Effects) bool {
 	return false
 }
 
-// fail has a fallback take the place of a member that did not take its share.
+// fail has a fallback take the place of a member that did not take its share,
+// whatever its reason. If there is none, an owner that was passed over as down is
+// tried.
 func (p *Put) fail(now time.Time, i int, err *replica.Error, fx *Effects) {
 	if i >= len(p.shares) || p.shares[i].ack != ackPending {
 		return
@@ -308,7 +309,9 @@ func (p *Put) fail(now time.Time, i int, err *replica.Error, fx *Effects) {
 		return
 	}
 	if slot := p.shares[i].slot; !p.has(slot, func(s share) bool { return s.ack != ackFailed && (s.fallback || s.ack != ackPending) }) {
-		p.sendFallback(now, slot, fx)
+		if !p.sendFallback(now, slot, fx) && !p.has(slot, func(s share) bool { return !s.fallback }) {
+			p.sendOwner(now, slot, fx)
+		}
 	}
 }
 

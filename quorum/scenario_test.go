@@ -20,7 +20,7 @@ import (
 // commands:
 //
 //	object NAME context=(a1,b2) [live=(b2)]   an object, by its dots
-//	get|put|delete|forward|list [self=a] [down=(c)] [fallbacks=(d,e)] [strict]
+//	get|put|delete|forward|list|route [self=a] [down=(c)] [fallbacks=(d,e)] [strict]
 //	    [sloppy-after=MS] [r= w= pr= pw= dw=] ...
 //	answer #SEQ KIND [OBJECT] [seen=(a1,b2)]    what a member says
 //	lost #SEQ [sent]                 no answer will come
@@ -263,7 +263,7 @@ func (s *scenario) listAnswer(t *testing.T, args []datadriven.CmdArg) replica.Li
 
 func failureOf(t *testing.T, args []datadriven.CmdArg) *replica.Error {
 	kinds := map[string]replica.Kind{
-		"storage": replica.KindStorage, "aborted": replica.KindAborted, "overloaded": replica.KindOverloaded,
+		"storage": replica.KindStorage, "corrupt": replica.KindCorrupt, "aborted": replica.KindAborted, "overloaded": replica.KindOverloaded,
 		"not-owner": replica.KindNotOwner, "unavailable": replica.KindUnavailable, "precondition": replica.KindPrecondition,
 	}
 	k, ok := kinds[args[0].Key]
@@ -330,6 +330,9 @@ func messageText(send replica.Send) string {
 		return text
 	case replica.Coordinate:
 		text := fmt.Sprintf("coordinate on %s", vectorText(m.Write.Context))
+		if send.Fallback {
+			text += fmt.Sprintf(" for %d slots", m.Slots)
+		}
 		if m.Conditional {
 			text += " if nothing beyond " + vectorText(m.Expect)
 		}
