@@ -35,8 +35,9 @@ run: build ## a cluster on this machine until Ctrl-C (NODES, DEV_DIR, BASE_PORT)
 build: ## bin/ringd and bin/ringctl
 	$(GO) build -o bin/ ./cmd/ringd ./cmd/ringctl
 
+# Tests of real processes mostly wait for them: more run at once than there are cores.
 test: ## all tests
-	$(GO) test ./...
+	$(GO) test -parallel 6 ./...
 
 race: ## the tests of the packages with goroutines, under the race detector
 	@packages=$$($(GO) list ./...) || exit 1; \

@@ -370,7 +370,7 @@ func badCursors(t *testing.T, kv ringdv1.KVClient) {
 	}{
 		"garbage":             {&ringdv1.ListKeysRequest{Cursor: []byte("garbage, but long enough")}, invalid("cursor")},
 		"short":               {&ringdv1.ListKeysRequest{Cursor: cursor[:5]}, invalid("cursor")},
-		"beyond the ring":     {&ringdv1.ListKeysRequest{Cursor: beyond}, invalid("cursor", "64")},
+		"beyond the ring":     {&ringdv1.ListKeysRequest{Cursor: beyond}, invalid("cursor", "32")},
 		"another bucket":      {&ringdv1.ListKeysRequest{Bucket: []byte("b2"), Cursor: cursor}, invalid("cursor", "another bucket")},
 		"r above n":           {&ringdv1.ListKeysRequest{R: number(4)}, invalid("r", "n=3")},
 		"r of 0":              {&ringdv1.ListKeysRequest{R: number(0)}, invalid("r", "n=3")},

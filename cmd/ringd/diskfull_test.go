@@ -51,7 +51,8 @@ func TestDiskNearlyFull(t *testing.T) {
 	}
 	// The default reserve is more than the whole file system.
 	proctest.Wait(t, "the reserve to be smaller", func(ctx context.Context) error { return put(ctx, "k0") })
-	for i := range 10 {
+	const keys = 200
+	for i := range keys {
 		if err := put(within(t), fmt.Sprint("k", i)); err != nil {
 			t.Fatal(err)
 		}
@@ -76,8 +77,10 @@ func TestDiskNearlyFull(t *testing.T) {
 	}
 
 	fill(t, dir, ballast, 30<<20)
+	next := 10 // a key that is deleted already is not refused
 	proctest.Wait(t, "deletes to be refused, too", func(ctx context.Context) error {
-		_, err := kv.Delete(ctx, &ringdv1.DeleteRequest{Key: key("k3")})
+		next = min(next+1, keys-1)
+		_, err := kv.Delete(ctx, &ringdv1.DeleteRequest{Key: key(fmt.Sprint("k", next))})
 		if status.Code(err) != codes.ResourceExhausted {
 			return fmt.Errorf("a delete is answered with %v", err)
 		}

@@ -37,7 +37,7 @@ func Start(t testing.TB, n int, args ...string) *Cluster {
 // StartAll starts the members of a new cluster and commits its first ring.
 func (c *Cluster) StartAll(replicas int) {
 	c.t.Helper()
-	c.Members[0].Start("--bootstrap", "--replicas", fmt.Sprint(replicas), "--partitions", "64")
+	c.Members[0].Start("--bootstrap", "--replicas", fmt.Sprint(replicas), "--partitions", "32")
 	for _, m := range c.Members[1:] {
 		m.Start("--join", c.Members[0].At.GRPC)
 	}
