@@ -9,7 +9,12 @@ import (
 	"slices"
 )
 
-const ringVersion = 1
+// A ring with arrivals is of version 2. One without is still written as version
+// 1, which earlier releases read.
+const (
+	ringVersion         = 1
+	ringVersionArrivals = 2
+)
 
 // ringJSON is the persisted form: members once, slots as indexes into them.
 type ringJSON struct {
@@ -24,6 +29,8 @@ type ringJSON struct {
 	// Epochs that partitions changed at, and Changed[p] as an index into them.
 	Epochs  []Epoch `json:"epochs,omitempty"`
 	Changed []int   `json:"changed,omitempty"`
+	// Arrivals are partition, slot and number, in that order.
+	Arrivals [][3]uint64 `json:"arrivals,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -49,6 +56,13 @@ func (r *Ring) encoded() ringJSON {
 		}
 		out.Changed = append(out.Changed, at)
 	}
+	for s, number := range r.arrivals {
+		out.Arrivals = append(out.Arrivals, [3]uint64{uint64(s.Partition), uint64(s.Index), number})
+	}
+	slices.SortFunc(out.Arrivals, func(a, b [3]uint64) int { return slices.Compare(a[:], b[:]) })
+	if len(out.Arrivals) > 0 {
+		out.Version = ringVersionArrivals
+	}
 	return out
 }
 
@@ -64,7 +78,7 @@ func (r *Ring) UnmarshalJSON(src []byte) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("ring: there is more after the ring's end")
 	}
-	if in.Version != ringVersion {
+	if in.Version != ringVersion && in.Version != ringVersionArrivals {
 		return fmt.Errorf("ring: version %d is not known", in.Version)
 	}
 	next := Ring{config: Config{in.Seed, in.Partitions, in.Replicas}, epoch: in.Epoch}
@@ -85,6 +99,15 @@ func (r *Ring) UnmarshalJSON(src []byte) error {
 		}
 		next.changed = append(next.changed, in.Epochs[in.Changed[p]])
 	}
+	if len(in.Arrivals) > 0 {
+		next.arrivals = make(map[Slot]uint64, len(in.Arrivals))
+	}
+	for _, a := range in.Arrivals {
+		if a[0] >= uint64(len(in.Slots)) || a[1] >= uint64(in.Replicas) {
+			return fmt.Errorf("ring: an arrival at slot %d of partition %d", a[1], a[0])
+		}
+		next.arrivals[Slot{PartitionID(a[0]), int(a[1])}] = a[2]
+	}
 	if err := next.Check(); err != nil {
 		return err
 	}
@@ -94,6 +117,9 @@ func (r *Ring) UnmarshalJSON(src []byte) error {
 	}
 	if !slices.Equal(in.Epochs, want.Epochs) {
 		return errors.New("ring: the table of epochs is not those of the partitions, in order")
+	}
+	if !slices.Equal(in.Arrivals, want.Arrivals) || in.Version != want.Version {
+		return errors.New("ring: the table of arrivals is not in order, or of another version")
 	}
 	*r = next
 	return nil

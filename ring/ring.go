@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -47,6 +48,15 @@ type Ring struct {
 	// changed has for each partition the epoch at which its owners last changed;
 	// none is after epoch.
 	changed []Epoch
+	// arrivals has for each slot that was given away after the first commit the
+	// number of the move by which its owner got it.
+	arrivals map[Slot]uint64
+}
+
+// Slot is one of a partition's N, from 0.
+type Slot struct {
+	Partition PartitionID
+	Index     int
 }
 
 // New returns a ring without owners.
@@ -93,6 +103,17 @@ func (r *Ring) OwnersChanged(p PartitionID) Epoch {
 		return Epoch{}
 	}
 	return r.changed[p]
+}
+
+// Arrival is the number of the move by which the slot's owner got it; 0 for one
+// that has had it since the first commit. An owner whose disk knows of another
+// arrival does not hold the slot's data.
+func (r *Ring) Arrival(s Slot) uint64 { return r.arrivals[s] }
+
+// SlotOf returns the index of the slot of p that id owns.
+func (r *Ring) SlotOf(p PartitionID, id MemberID) (int, bool) {
+	i := slices.Index(r.Owners(p), id)
+	return i, i >= 0
 }
 
 // Members are all that own a slot, in the order of their ids.
@@ -157,6 +178,56 @@ func (r *Ring) WithSlots(epoch Epoch, slots [][]MemberID) (*Ring, error) {
 	return next, nil
 }
 
+// Arrived is a slot that a member got by a move.
+type Arrived struct {
+	Slot   Slot
+	Owner  MemberID
+	Number uint64 // of the move, above 0
+}
+
+// WithArrivals returns the ring of a later epoch in which the slots have come to
+// their new owners, one after the other. A ring that would break an invariant is
+// refused.
+func (r *Ring) WithArrivals(epoch Epoch, arrived []Arrived) (*Ring, error) {
+	slots := slices.Clone(r.slots)
+	arrivals := maps.Clone(r.arrivals)
+	if arrivals == nil {
+		arrivals = make(map[Slot]uint64)
+	}
+	copied := make(map[PartitionID]bool)
+	for _, a := range arrived {
+		p := a.Slot.Partition
+		if int(p) >= len(slots) || a.Slot.Index < 0 || a.Slot.Index >= len(slots[p]) || a.Number == 0 {
+			return nil, fmt.Errorf("ring: nothing arrives at slot %d of partition %d by move %d", a.Slot.Index, p, a.Number)
+		}
+		if !copied[p] {
+			slots[p], copied[p] = slices.Clone(slots[p]), true
+		}
+		slots[p][a.Slot.Index] = a.Owner
+		arrivals[a.Slot] = a.Number
+	}
+	next, err := r.WithSlots(epoch, slots)
+	if err != nil {
+		return nil, err
+	}
+	next.arrivals = arrivals
+	return next, next.Check()
+}
+
+// WithEpoch returns the same owners under a later epoch, as if those of every
+// partition had changed: messages of earlier epochs are refused for all.
+func (r *Ring) WithEpoch(epoch Epoch) (*Ring, error) {
+	next, err := r.WithSlots(epoch, r.slots)
+	if err != nil {
+		return nil, err
+	}
+	for p := range next.changed {
+		next.changed[p] = epoch
+	}
+	next.arrivals = r.arrivals
+	return next, nil
+}
+
 // Check returns an error if an invariant does not hold.
 func (r *Ring) Check() error {
 	if err := r.config.Validate(); err != nil {
@@ -188,6 +259,11 @@ func (r *Ring) Check() error {
 		}
 		if r.changed[p].Compare(r.epoch) > 0 {
 			return fmt.Errorf("ring: partition %d changed at %v, after the ring's epoch %v", p, r.changed[p], r.epoch)
+		}
+	}
+	for s, number := range r.arrivals {
+		if int(s.Partition) >= len(r.slots) || s.Index < 0 || s.Index >= r.config.Replicas || number == 0 {
+			return fmt.Errorf("ring: slot %d of partition %d has an arrival by move %d", s.Index, s.Partition, number)
 		}
 	}
 	return nil

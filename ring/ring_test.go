@@ -61,13 +61,35 @@ func TestPartitionsFillEvenly(t *testing.T) {
 	}
 }
 
+// TestGoldenJSON: what a release wrote stays readable, and a ring without moves is
+// written as the first release did.
 func TestGoldenJSON(t *testing.T) {
-	r := planned(t, 8, 2, 3)
+	raw, err := os.ReadFile(filepath.Join("testdata", "ring-v1.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := new(ring.Ring)
+	if err := json.Unmarshal(raw, first); err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "ring-v1.json", first)
+	later, err := first.WithArrivals(ring.Epoch{Generation: 1, Number: 2}, []ring.Arrived{
+		{Slot: ring.Slot{Partition: 5, Index: 1}, Owner: members(9)[8].ID, Number: 7},
+		{Slot: ring.Slot{Partition: 0, Index: 0}, Owner: members(9)[8].ID, Number: 8},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "ring-v2.json", later)
+}
+
+func checkGolden(t *testing.T, name string, r *ring.Ring) {
+	t.Helper()
 	got, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "ring-v1.json")
+	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
 			t.Fatal(err)
@@ -97,6 +119,37 @@ func TestUnmarshalRefuses(t *testing.T) {
 		if err := r.UnmarshalJSON([]byte(in)); err == nil {
 			t.Errorf("%s was read as %+v", in, r)
 		}
+	}
+}
+
+func TestArrivals(t *testing.T) {
+	r := planned(t, 8, 2, 3)
+	stranger := members(9)[8].ID
+	slot := ring.Slot{Partition: 5, Index: 1}
+	later := ring.Epoch{Generation: 1, Number: 2}
+	next, err := r.WithArrivals(later, []ring.Arrived{{Slot: slot, Owner: stranger, Number: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.Arrival(slot) != 3 || next.Owners(5)[1] != stranger || next.OwnersChanged(5) != later || next.Arrival(ring.Slot{Partition: 5}) != 0 {
+		t.Errorf("arrival %d at %v of %v", next.Arrival(slot), next.OwnersChanged(5), next.Owners(5))
+	}
+	if r.Arrival(slot) != 0 || r.Owners(5)[1] == stranger {
+		t.Error("the ring before has changed")
+	}
+	for _, a := range []ring.Arrived{
+		{Slot: slot, Owner: r.Owners(5)[0], Number: 3}, // owns the other one
+		{Slot: slot, Owner: stranger},
+		{Slot: ring.Slot{Partition: 8}, Owner: stranger, Number: 3},
+		{Slot: ring.Slot{Partition: 5, Index: 2}, Owner: stranger, Number: 3},
+	} {
+		if _, err := r.WithArrivals(later, []ring.Arrived{a}); err == nil {
+			t.Errorf("%+v was taken", a)
+		}
+	}
+	again, err := next.WithEpoch(ring.Epoch{Generation: 2, Number: 1})
+	if err != nil || again.Arrival(slot) != 3 || again.OwnersChanged(0) != again.Epoch() {
+		t.Errorf("%v: arrival %d, partition 0 changed at %v of %v", err, again.Arrival(slot), again.OwnersChanged(0), again.Epoch())
 	}
 }
 
