@@ -176,8 +176,6 @@ func (s *Admin) Plan(context.Context, *ringdv1.PlanRequest) (*ringdv1.PlanRespon
 	out := &ringdv1.PlanResponse{Epoch: epochTo(state.Ring.Epoch()), Moves: uint32(len(placement.Moves)), Notes: placement.Notes}
 	if err != nil {
 		out.Blocked = err.Error()
-	} else if state.Ring.HasOwners() && len(placement.Moves) > 0 {
-		out.Blocked = cluster.ErrMovesNotYet.Error()
 	}
 	next := make(map[string]*ringdv1.PlanResponse_Row)
 	for _, m := range s.members(state) {
@@ -202,7 +200,7 @@ func (s *Admin) Commit(ctx context.Context, r *ringdv1.CommitRequest) (*ringdv1.
 	if _, err := s.state(); err != nil {
 		return nil, err
 	}
-	changed, err := s.backend.Commit(ctx, ring.Epoch{Generation: r.GetEpoch().GetGeneration(), Number: r.GetEpoch().GetNumber()})
+	changed, err := s.backend.Commit(ctx, ring.Epoch{Generation: r.GetEpoch().GetGeneration(), Number: r.GetEpoch().GetNumber()}, s.backend.State().Revision, false)
 	if err != nil {
 		return nil, statusOf(err)
 	}

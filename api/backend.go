@@ -36,9 +36,10 @@ type Backend interface {
 	Roles() map[ring.MemberID]string
 	// Plan is what a commit would do, and the state that it starts from.
 	Plan() (*cluster.State, ring.Placement, error)
-	// Commit carries out the plan, if the ring is still at epoch, and reports
-	// whether that changed anything.
-	Commit(ctx context.Context, epoch ring.Epoch) (bool, error)
+	// Commit carries out the plan, if ring and revision of the state are still those
+	// that it was seen at, and reports whether that changed anything.
+	// AcceptDataLoss allows rebuilds that may miss acknowledged writes.
+	Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error)
 	// Apply has a command agreed on.
 	Apply(ctx context.Context, c cluster.Command) error
 

@@ -197,33 +197,40 @@ func (n *Node) GossipAddress() string {
 	return ""
 }
 
-// Plan is what a commit would do.
+// Plan is what a commit would do, and the state that it is made from.
 func (n *Node) Plan() (*State, ring.Placement, error) {
 	s := n.State()
-	p, err := ring.Plan(s.Ring, s.Candidates())
+	from, err := s.Planned()
+	if err != nil {
+		return s, ring.Placement{}, err
+	}
+	p, err := ring.Plan(from.Ring, from.Candidates())
 	if err != nil {
 		return s, p, replica.Errorf(replica.KindPrecondition, "%v", err)
 	}
 	return s, p, nil
 }
 
-// Commit gives the slots to the members as Plan says, if the ring is still at
-// epoch. It reports whether anything changed.
-func (n *Node) Commit(ctx context.Context, epoch ring.Epoch) (bool, error) {
+// Commit carries out what Plan says, if ring and revision are still those that the
+// plan was seen at. It reports whether anything changed.
+func (n *Node) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error) {
 	s, p, err := n.Plan()
 	if err != nil {
 		return false, err
 	}
-	if s.Ring.Epoch() != epoch {
-		return false, replica.Errorf(replica.KindAborted, "the ring is at epoch %v, the plan that was seen at %v: look at the plan again", s.Ring.Epoch(), epoch)
+	if s.Ring.Epoch() != epoch || s.Revision != revision {
+		return false, replica.Errorf(replica.KindAborted, "the ring is at epoch %v and revision %d, the plan that was seen at %v and %d: look at the plan again", s.Ring.Epoch(), s.Revision, epoch, revision)
 	}
-	if len(p.Moves) == 0 {
+	if len(p.Moves) == 0 && len(s.Staged) == 0 {
 		return false, nil
 	}
+	c := CommitPlan{Epoch: epoch, Revision: revision, AcceptDataLoss: acceptDataLoss}
 	if s.Ring.HasOwners() {
-		return false, ErrMovesNotYet
+		c.Moves = p.Moves
+	} else {
+		c.Slots = p.Slots
 	}
-	return true, n.Apply(ctx, Command{CommitPlan: &CommitPlan{Epoch: epoch, Slots: p.Slots}})
+	return true, n.Apply(ctx, Command{CommitPlan: &c})
 }
 
 // gossipSeeds are addresses that members were said to be at.

@@ -16,7 +16,12 @@ type Command struct {
 	Bootstrap        *State              `json:"bootstrap,omitempty"`
 	AddMember        *AddMember          `json:"add_member,omitempty"`
 	StartMember      *StartMember        `json:"start_member,omitempty"`
+	RemoveMember     *RemoveMember       `json:"remove_member,omitempty"`
+	Stage            *Stage              `json:"stage,omitempty"`
+	Unstage          *Unstage            `json:"unstage,omitempty"`
 	CommitPlan       *CommitPlan         `json:"commit_plan,omitempty"`
+	FinishMoves      *FinishMoves        `json:"finish_moves,omitempty"`
+	CancelMoves      *CancelMoves        `json:"cancel_moves,omitempty"`
 	CreateBucketType *replica.BucketType `json:"create_bucket_type,omitempty"`
 	UpdateBucketType *replica.BucketType `json:"update_bucket_type,omitempty"`
 	UpdateSettings   *Settings           `json:"update_settings,omitempty"`
@@ -44,10 +49,9 @@ type StartMember struct {
 	Weight int           `json:"weight"`
 }
 
-// CommitPlan gives the slots to members, if the ring is still that of Epoch.
-type CommitPlan struct {
-	Epoch ring.Epoch        `json:"epoch"`
-	Slots [][]ring.MemberID `json:"slots"`
+// RemoveMember takes out a member that owns no slot and is to get none.
+type RemoveMember struct {
+	ID ring.MemberID `json:"id"`
 }
 
 // Encode returns the form that goes into the log.
@@ -99,8 +103,18 @@ func (s *State) Apply(c Command) (*State, error) {
 		err = next.addMember(c.AddMember.Member)
 	case c.StartMember != nil:
 		err = next.startMember(*c.StartMember)
+	case c.RemoveMember != nil:
+		err = next.removeMember(c.RemoveMember.ID)
+	case c.Stage != nil:
+		err = next.stage(*c.Stage)
+	case c.Unstage != nil:
+		err = next.unstage()
 	case c.CommitPlan != nil:
 		err = next.commitPlan(*c.CommitPlan)
+	case c.FinishMoves != nil:
+		err = next.finishMoves(*c.FinishMoves)
+	case c.CancelMoves != nil:
+		err = next.cancelMoves()
 	case c.CreateBucketType != nil:
 		err = next.createBucketType(*c.CreateBucketType)
 	case c.UpdateBucketType != nil:
@@ -136,6 +150,7 @@ func (s *State) addMember(m Member) error {
 		return nil
 	}
 	m.Starts, m.Nonce = 0, ""
+	m.Placed, m.Leaving, m.Gone = false, false, false
 	s.Members[m.ID] = m
 	return nil
 }
@@ -151,6 +166,8 @@ func (s *State) startMember(c StartMember) error {
 		return errRemoved(c.ID)
 	case !ok:
 		return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", c.ID)
+	case m.Gone:
+		return errRemoved(c.ID)
 	case c.Nonce == "":
 		return replica.Invalid("nonce", "a start has a nonce")
 	case m.Starts == c.Before+1 && m.Nonce == c.Nonce:
@@ -161,7 +178,11 @@ func (s *State) startMember(c StartMember) error {
 	default:
 		return errOlderCopy(c.Before, m.Starts)
 	}
-	m.GRPC, m.Gossip, m.HTTP, m.Zone, m.Weight = c.GRPC, c.Gossip, c.HTTP, c.Zone, c.Weight
+	m.GRPC, m.Gossip, m.HTTP = c.GRPC, c.Gossip, c.HTTP
+	if !m.Placed {
+		// From then on they are changed by a commit, which moves slots.
+		m.Zone, m.Weight = c.Zone, c.Weight
+	}
 	if err := m.validate(); err != nil {
 		return err
 	}
@@ -173,34 +194,21 @@ func errOlderCopy(have, last uint64) error {
 	return replica.Errorf(replica.KindPrecondition, "the data directory is older than this member's last start (it knows of %d starts, the cluster of %d): acknowledged writes are missing in it; start with an empty data directory, under another name", have, last)
 }
 
-func (s *State) commitPlan(c CommitPlan) error {
-	if c.Epoch != s.Ring.Epoch() {
-		return replica.Errorf(replica.KindAborted, "the ring is at epoch %v now, the plan was made at %v: plan again", s.Ring.Epoch(), c.Epoch)
+// removeMember keeps a member from coming back.
+func (s *State) removeMember(id ring.MemberID) error {
+	m, ok := s.Members[id]
+	if !ok {
+		return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", id)
 	}
-	epoch := ring.Epoch{Generation: max(1, c.Epoch.Generation), Number: c.Epoch.Number + 1}
-	next, err := s.Ring.WithSlots(epoch, c.Slots)
-	if err != nil {
-		return replica.Errorf(replica.KindInvalid, "the plan: %v", err)
+	if s.concerns(id) {
+		return replica.Errorf(replica.KindPrecondition, "member %s owns slots, or is to get some: let it leave first", m.Name)
 	}
-	if s.Ring.HasOwners() {
-		for p := range s.Ring.Partitions() {
-			if next.OwnersChanged(ring.PartitionID(p)) == epoch {
-				return ErrMovesNotYet
-			}
-		}
-		return nil // nothing changes
+	if m.Role == RoleStorage && len(s.placed()) == 0 && len(s.Members) == 1 {
+		return replica.Errorf(replica.KindPrecondition, "member %s is the last one", m.Name)
 	}
-	for _, id := range next.Members() {
-		if m, ok := s.Members[id]; !ok || m.Role != RoleStorage {
-			return replica.Errorf(replica.KindInvalid, "the plan gives slots to %v, which is no storage member", id)
-		}
-	}
-	s.Ring = next
+	s.retire(id)
 	return nil
 }
-
-// ErrMovesNotYet refuses a commit that would change owners.
-var ErrMovesNotYet = replica.Errorf(replica.KindPrecondition, "the partitions have owners, and moving them is not there yet: members that joined since serve requests, but own nothing")
 
 func (s *State) createBucketType(t replica.BucketType) error {
 	if t.N == int(replica.All) {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/replica"
@@ -33,6 +34,15 @@ type State struct {
 	Removed     map[ring.MemberID]bool        `json:"removed,omitempty"`
 	BucketTypes map[string]replica.BucketType `json:"bucket_types"`
 	Settings    Settings                      `json:"settings"`
+	// Staged are the changes that the next commit carries out, by member.
+	Staged map[ring.MemberID]Change `json:"staged,omitempty"`
+	// Revision counts what changes the outcome of a plan, besides the ring: a commit
+	// names the one that its plan was made at.
+	Revision uint64 `json:"revision,omitempty"`
+	// Moves are under way, those of one partition one after the other, in this order.
+	Moves []replica.Move `json:"moves,omitempty"`
+	// LastMove is the highest number of a move that there ever was.
+	LastMove uint64 `json:"last_move,omitempty"`
 }
 
 // Member is one member as all know it.
@@ -50,6 +60,14 @@ type Member struct {
 	Nonce  string `json:"nonce,omitempty"`
 	// JoinedAt is by the member's own clock, for people to read.
 	JoinedAt time.Time `json:"joined_at,omitzero"`
+	// Placed: a commit has brought it in, and plans give it slots.
+	Placed bool `json:"placed,omitempty"`
+	// Leaving: a commit has its slots moved away. It removes itself once it owns
+	// nothing and keeps nothing for others.
+	Leaving bool `json:"leaving,omitempty"`
+	// Gone for good: a commit has its slots rebuilt by others, and nobody talks to it
+	// any more.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // The limits of what a member says of itself: it has to fit into gossip, which
@@ -83,8 +101,8 @@ func (m Member) validate() error {
 	if m.Weight < 1 || m.Weight > memberWeightMax {
 		return replica.Invalid("weight", "is %d: use 1 to %d", m.Weight, memberWeightMax)
 	}
-	if m.Role != RoleStorage {
-		return replica.Invalid("role", "is %q: there are %q only", m.Role, RoleStorage)
+	if m.Role != RoleStorage && m.Role != RoleGateway {
+		return replica.Invalid("role", "is %q: there are %q and %q", m.Role, RoleStorage, RoleGateway)
 	}
 	return nil
 }
@@ -92,13 +110,18 @@ func (m Member) validate() error {
 // Role is what a member is for.
 type Role string
 
-// RoleStorage members own slots.
-const RoleStorage Role = "storage"
+const (
+	// RoleStorage members own slots.
+	RoleStorage Role = "storage"
+	// RoleGateway members coordinate requests and keep nothing.
+	RoleGateway Role = "gateway"
+)
 
 const (
-	// stateFormat 2 has the settings of repair; 1 is read, too.
-	stateFormat    = 2
-	stateFormatOld = 1
+	// stateFormat 2 has the settings of repair, 3 has moves; older ones are read, too.
+	stateFormat         = 3
+	stateFormatPlaced   = 3
+	stateFormatEarliest = 1
 	// secretBytes is the length of the cluster's secret: that of a SHA-256 key.
 	secretBytes = 32
 )
@@ -127,9 +150,18 @@ func DecodeState(src []byte) (*State, error) {
 // upgrade makes the present format of an earlier one. (What format 1 lacks, reading
 // its settings has filled in.)
 func (s *State) upgrade() {
-	if s.Format == stateFormatOld {
-		s.Format = stateFormat
+	if s.Format < stateFormatEarliest || s.Format >= stateFormat {
+		return
 	}
+	if s.Format < stateFormatPlaced && s.Ring != nil {
+		for _, id := range s.Ring.Members() {
+			if m, ok := s.Members[id]; ok {
+				m.Placed = true
+				s.Members[id] = m
+			}
+		}
+	}
+	s.Format = stateFormat
 }
 
 // check returns an error if an invariant does not hold.
@@ -169,6 +201,9 @@ func (s *State) check() error {
 	if err := s.Settings.Validate(); err != nil {
 		return fmt.Errorf("cluster: the state's settings: %w", err)
 	}
+	if err := s.checkMoves(); err != nil {
+		return err
+	}
 	return s.Ring.Check()
 }
 
@@ -206,16 +241,7 @@ func (s *State) clone() *State {
 	next.Members = maps.Clone(s.Members)
 	next.BucketTypes = maps.Clone(s.BucketTypes)
 	next.Removed = maps.Clone(s.Removed)
+	next.Staged = maps.Clone(s.Staged)
+	next.Moves = slices.Clone(s.Moves)
 	return &next
-}
-
-// Candidates are the members that a plan may give slots to.
-func (s *State) Candidates() []ring.Member {
-	var out []ring.Member
-	for _, m := range s.Members {
-		if m.Role == RoleStorage {
-			out = append(out, ring.Member{ID: m.ID, Zone: m.Zone, Weight: m.Weight})
-		}
-	}
-	return out
 }

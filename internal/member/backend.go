@@ -93,8 +93,8 @@ func (m *Member) Roles() map[ring.MemberID]string { return m.node.Roles() }
 func (m *Member) Plan() (*cluster.State, ring.Placement, error) { return m.node.Plan() }
 
 // Commit implements api.Backend.
-func (m *Member) Commit(ctx context.Context, epoch ring.Epoch) (bool, error) {
-	return m.node.Commit(ctx, epoch)
+func (m *Member) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error) {
+	return m.node.Commit(ctx, epoch, revision, acceptDataLoss)
 }
 
 // Apply implements api.Backend.
