@@ -130,9 +130,14 @@ type Fetch struct{ Keys []Key }
 // for a key without a record.
 type FetchAnswer struct{ Objects [][]byte }
 
-// Transfer asks an owner to merge objects that another vnode has. A client's
-// limits don't bind it.
-type Transfer struct{ Items []Item }
+// Transfer asks an owner, or who is to be one, to merge objects that another vnode
+// has. A client's limits don't bind it.
+type Transfer struct {
+	Items []Item
+	// Move, if not zero, has the last of Items noted, with them, as the cursor of
+	// that move.
+	Move uint64
+}
 
 // Item is one object under way, encoded with its values inline.
 type Item struct {
