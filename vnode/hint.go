@@ -233,9 +233,8 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 	answer := replica.HintsAnswer{Done: true}
 	owner := tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self)
 	if !owner {
-		// All dots of a vnode that owns nothing are of what it kept as hints. What
-		// an owner has seen, its hints don't bring.
-		answer.Own = v.allSeen()
+		// What an owner has seen, its hints don't bring.
+		answer.Own = v.vouches(m.Slot, m.Life)
 	}
 	bytes, badBytes := 0, 0
 	var bad error
@@ -301,6 +300,7 @@ func (kv *KV) dropHints(tx *Tx, env replica.Envelope, m replica.DropHints) {
 		if v.gives(o.Context) {
 			tx.x.dropActors(p)
 		}
+		tx.handOver(p, v, m.Slot, m.Life, o.Context)
 		tx.Delete(hintKey(p, m.Slot, k))
 		if err := tx.countHints(p, m.Slot, -1, -int64(size)); err != nil {
 			tx.FailRead(err)
