@@ -255,6 +255,31 @@ func TestHintsAreBoundedInBytes(t *testing.T) {
 	c.hint("F", "C", key("l"), o2)
 }
 
+// A write without a value takes room, too: where no hints are kept, a fallback
+// coordinates no delete either, and at the bound no more of them.
+func TestHintsOfDeletesAreBounded(t *testing.T) {
+	c := newCluster(t)
+	for _, most := range []int64{0, 1000} {
+		c.hintBytesMax = most
+		f := c.host("F")
+		f.restart()
+		kept := 0
+		for i := range 100 {
+			w := replica.Write{Key: key(fmt.Sprint(most, "-", i)), Delete: true, Request: causal.RequestID{byte(i + 1)}}
+			if _, refused := f.ask(f, true, replica.Coordinate{Write: w, Slots: 3}).(replica.Failure); !refused {
+				kept++
+			}
+		}
+		var bytes int64
+		for _, n := range f.ask(f, true, replica.HintCount{}).(replica.HintCountAnswer).Bytes {
+			bytes += n
+		}
+		if bytes > most || (kept == 0) != (most == 0) {
+			t.Errorf("%d deletes were taken, and are kept in %d bytes of %d", kept, bytes, most)
+		}
+	}
+}
+
 // A hint that can't be read any more must not keep those behind it from their
 // owner for ever. It is given up: anti-entropy brings what it was. What this vnode
 // coordinated itself was in it, perhaps, so that it does not say any more that the
