@@ -174,21 +174,22 @@ func (r *repairer) startExchanges(ctx context.Context, now time.Time, state *clu
 			return
 		}
 		r.start(state.Settings.TransferConcurrency, func() {
-			_, err := r.exchange(ctx, state, pair, "")
-			if err != nil && err.Kind != replica.KindOverloaded && ctx.Err() == nil {
+			_, busy, err := r.exchange(ctx, state, pair, "")
+			if err != nil && !busy && ctx.Err() == nil {
 				r.log.Warn("owners could not be compared", "partition", pair.Partition, "with", pair.Peer, "error", err)
 			}
 		})
 	}
 }
 
-// exchange compares this member's vnode with another owner's.
-func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (handoff.Progress, *replica.Error) {
+// exchange compares this member's vnode with another owner's. Busy: it did not
+// begin, because one of them is being compared with another.
+func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (progress handoff.Progress, busy bool, err *replica.Error) {
 	r.mu.Lock()
 	if r.mu.comparing[pair.Partition] {
 		r.endedLocked(pair, false, true)
 		r.mu.Unlock()
-		return handoff.Progress{}, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
+		return handoff.Progress{}, true, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
 	}
 	r.mu.comparing[pair.Partition] = true
 	r.mu.Unlock()
@@ -201,14 +202,13 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		SecondLook: handoff.SecondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)
-	err := r.transfers.run(ctx, pair.Partition, x)
+	err = r.transfers.run(ctx, pair.Partition, x)
 	r.mu.Lock()
 	delete(r.mu.comparing, pair.Partition)
-	r.endedLocked(pair, err == nil && x.Agreed(), err != nil && err.Kind == replica.KindOverloaded)
+	r.endedLocked(pair, err == nil && x.Agreed(), x.Busy())
 	r.mu.Unlock()
-	p := x.Progress()
-	r.stats.exchanged(p, err)
-	return p, err
+	r.stats.exchanged(x.Progress(), x.Busy(), err)
+	return x.Progress(), x.Busy(), err
 }
 
 // endedLocked says to the schedules how a comparison ended, or that it did not
