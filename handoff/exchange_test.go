@@ -100,6 +100,39 @@ func TestDeletesAreForgotten(t *testing.T) {
 	wantValues(t, c.values("A", "k"))
 }
 
+// A deletion that the owners were not compared since is kept, and not said to be
+// there for ever. One that names a write that was lost with the vnode that made it
+// is.
+func TestDeletesThatStayAreTold(t *testing.T) {
+	c := newCluster(t)
+	o := c.put("A", "k", "v", nil, "B", "C")
+	c.delete("B", "k", o.Context, "A", "C")
+	if r := c.reap("A"); r.Kept != 1 || r.Stuck != 0 {
+		t.Fatalf("before a round: %+v", r)
+	}
+	a := c.host("A")
+	a.held = true
+	o = c.put("A", "lost", "v", nil, "B", "C")
+	a.held = false
+	a.crash()
+	c.delete("B", "lost", o.Context, "A", "C")
+	for _, stuck := range []int{0, 1} {
+		for _, name := range []string{"A", "B", "C"} {
+			if r := c.reap(name); r.Stuck != stuck {
+				t.Fatalf("%s: %+v, and %d can never be forgotten", name, r, stuck)
+			}
+		}
+		c.now = c.now.Add(time.Second)
+		c.round()
+		c.round()
+	}
+	for _, name := range []string{"A", "B", "C"} {
+		if r := c.reap(name); r.Reaped != 0 || r.Kept != 1 || r.Stuck != 1 {
+			t.Fatalf("%s: %+v", name, r)
+		}
+	}
+}
+
 func TestWipedOwnerIsRefilled(t *testing.T) {
 	c := newCluster(t)
 	for i := range 50 {

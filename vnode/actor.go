@@ -35,7 +35,8 @@ type vnode struct {
 	life uint64
 	// peers have what other owners had durably seen when they were last compared
 	// with this vnode.
-	peers map[ring.MemberID]causal.Vector
+	peers    map[ring.MemberID]causal.Vector
+	compared map[ring.MemberID]time.Time // when that was
 	// incomplete: data was lost, and not all of it has come back from sources.
 	incomplete bool
 	sources    map[ring.MemberID]bool
@@ -79,7 +80,7 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if v, ok := t.x.vnodes[p]; ok {
 		return v, nil
 	}
-	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector)}
+	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector), compared: make(map[ring.MemberID]time.Time)}
 	if err := t.loadSeen(p, v); err != nil {
 		return nil, err
 	}
