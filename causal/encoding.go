@@ -70,7 +70,7 @@ func DecodeVector(src []byte) (Vector, error) {
 // size is given.
 func AppendObject(dst []byte, o Object) []byte {
 	from := len(dst)
-	dst = append(slices.Grow(dst, sizeBound(o)), objectVersion)
+	dst = append(slices.Grow(dst, SizeBound(o)), objectVersion)
 	dst = AppendVector(dst, o.Context)
 	dst = binary.AppendUvarint(dst, uint64(len(o.Siblings)))
 	for i := range o.Siblings {
@@ -79,8 +79,8 @@ func AppendObject(dst []byte, o Object) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
 }
 
-// sizeBound is at least the length of o's encoding.
-func sizeBound(o Object) int {
+// SizeBound is at least the length of o's encoding.
+func SizeBound(o Object) int {
 	n := 1 + 10 + 18*len(o.Context) + 10 + 4
 	for i := range o.Siblings {
 		s := &o.Siblings[i]

@@ -20,7 +20,7 @@ type Delivery struct {
 	progress    Progress
 
 	life     uint64
-	own      causal.Vector // of self, from before the first hint was read
+	own      causal.Vector // that the owner will have, as of before the first hint was read
 	versions map[replica.Key]uint64
 	after    replica.Key
 	started  bool
@@ -96,7 +96,7 @@ func (d *Delivery) advance(now time.Time, fx *Effects) {
 // page asks for the next hints once those before are on their way.
 func (d *Delivery) page(fx *Effects) {
 	d.reading = true
-	ask := replica.Hints{Slot: d.slot, Started: d.started, After: d.after, Limit: batchMax}
+	ask := replica.Hints{Slot: d.slot, Life: d.life, Started: d.started, After: d.after, Limit: batchMax}
 	d.calls.send(fx, replica.Send{To: d.self, Fallback: true, Message: ask}, func(_ time.Time, m replica.Message, fx *Effects) {
 		d.reading = false
 		a, ok := m.(replica.HintsAnswer)
@@ -119,7 +119,7 @@ func (d *Delivery) page(fx *Effects) {
 }
 
 func (d *Delivery) drop(_ time.Time, items []replica.Item, fx *Effects) {
-	m := replica.DropHints{Slot: d.slot}
+	m := replica.DropHints{Slot: d.slot, Life: d.life}
 	for _, item := range items {
 		m.Keys = append(m.Keys, item.Key)
 		m.Versions = append(m.Versions, d.versions[item.Key])
@@ -134,8 +134,8 @@ func (d *Delivery) drop(_ time.Time, items []replica.Item, fx *Effects) {
 	})
 }
 
-// adopt tells the owner that it has all that this member ever coordinated as a
-// fallback, without which what was deleted so is never forgotten.
+// adopt tells the owner that it has what this member coordinated as a fallback and
+// gave it in this life, without which what was deleted so is never forgotten.
 func (d *Delivery) adopt(fx *Effects) {
 	d.adopting = true
 	if len(d.own) == 0 || d.owner == d.self {

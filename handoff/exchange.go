@@ -32,6 +32,7 @@ type Exchange struct {
 	// clean: nothing was left out that differs.
 	clean    bool
 	waiting  int // answers
+	busy     bool
 	finished bool
 	err      *replica.Error
 }
@@ -97,10 +98,11 @@ type chunk struct {
 }
 
 // fetch is what goes to one side: keys, and the dots that the other side vouches
-// for.
+// for. Single: one at a time, for one of them is corrupt.
 type fetch struct {
-	keys []replica.Key
-	dots map[replica.Key][]causal.Dot
+	keys   []replica.Key
+	dots   map[replica.Key][]causal.Dot
+	single bool
 }
 
 // NewExchange returns the op that compares self with peer.
@@ -122,7 +124,11 @@ func (x *Exchange) Progress() Progress { return x.progress }
 
 // Agreed reports, once the exchange has finished without an error, whether each
 // side was told that it has what the other had seen.
-func (x *Exchange) Agreed() bool { return x.clean }
+func (x *Exchange) Agreed() bool { return x.clean && x.config.BucketType == "" }
+
+// Busy reports, once the exchange has failed, that it did not begin because a
+// vnode is in another, or has too much to do.
+func (x *Exchange) Busy() bool { return x.busy }
 
 // Step implements Op.
 func (x *Exchange) Step(now time.Time, e replica.Event) Effects {
@@ -163,6 +169,7 @@ func (x *Exchange) capture(i int, fx *Effects) {
 	x.ask(i, replica.Capture{}, fx, func(m replica.Message) bool {
 		a, ok := m.(replica.CaptureAnswer)
 		if !ok {
+			x.busy = wrong(m).Kind == replica.KindOverloaded
 			return false
 		}
 		s := &x.sides[i]
@@ -449,7 +456,14 @@ func (x *Exchange) mayFetch(i int) bool {
 func (x *Exchange) fetch(i int, fx *Effects) {
 	f := &x.chunk.fetches[i]
 	asked := f.keys
+	if f.single {
+		asked = asked[:1]
+	}
 	x.ask(1-i, replica.Fetch{Keys: asked}, fx, func(m replica.Message) bool {
+		if failure, ok := m.(replica.Failure); ok && failure.Err.Kind == replica.KindCorrupt {
+			x.fetchRest(f, len(asked))
+			return true
+		}
 		a, ok := m.(replica.FetchAnswer)
 		if !ok || len(a.Objects) == 0 || len(a.Objects) > len(asked) {
 			return false
@@ -465,10 +479,19 @@ func (x *Exchange) fetch(i int, fx *Effects) {
 				items = append(items, replica.Item{Key: asked[j], Object: encoded})
 			}
 		}
-		f.keys = asked[len(a.Objects):]
+		f.keys = f.keys[len(a.Objects):]
 		x.sides[i].sender.offer(items)
 		return true
 	})
+}
+
+// fetchRest goes on after one of so many objects was corrupt: it is left out, and
+// those behind it are not.
+func (x *Exchange) fetchRest(f *fetch, asked int) {
+	f.single = true
+	if asked == 1 {
+		f.keys, x.clean = f.keys[1:], false
+	}
 }
 
 // vouch adds dots that were overwritten to the context of an object, or of the
@@ -494,7 +517,7 @@ func vouch(encoded []byte, dots []causal.Dot) ([]byte, error) {
 // hold: of others, neither was asked.
 func (x *Exchange) adopt(fx *Effects) {
 	x.stage = adopting
-	if !x.clean || x.config.BucketType != "" {
+	if !x.Agreed() {
 		return
 	}
 	for i := range x.sides {

@@ -3,9 +3,12 @@ package handoff_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/handoff"
 	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/vnode"
 )
 
 func TestExchangeSendsWhatDiffersAndNoMore(t *testing.T) {
@@ -97,6 +100,39 @@ func TestDeletesAreForgotten(t *testing.T) {
 	wantValues(t, c.values("A", "k"))
 }
 
+// A deletion that the owners were not compared since is kept, and not said to be
+// there for ever. One that names a write that was lost with the vnode that made it
+// is.
+func TestDeletesThatStayAreTold(t *testing.T) {
+	c := newCluster(t)
+	o := c.put("A", "k", "v", nil, "B", "C")
+	c.delete("B", "k", o.Context, "A", "C")
+	if r := c.reap("A"); r.Kept != 1 || r.Stuck != 0 {
+		t.Fatalf("before a round: %+v", r)
+	}
+	a := c.host("A")
+	a.held = true
+	o = c.put("A", "lost", "v", nil, "B", "C")
+	a.held = false
+	a.crash()
+	c.delete("B", "lost", o.Context, "A", "C")
+	for _, stuck := range []int{0, 1} {
+		for _, name := range []string{"A", "B", "C"} {
+			if r := c.reap(name); r.Stuck != stuck {
+				t.Fatalf("%s: %+v, and %d can never be forgotten", name, r, stuck)
+			}
+		}
+		c.now = c.now.Add(time.Second)
+		c.round()
+		c.round()
+	}
+	for _, name := range []string{"A", "B", "C"} {
+		if r := c.reap(name); r.Reaped != 0 || r.Kept != 1 || r.Stuck != 1 {
+			t.Fatalf("%s: %+v", name, r)
+		}
+	}
+}
+
 func TestWipedOwnerIsRefilled(t *testing.T) {
 	c := newCluster(t)
 	for i := range 50 {
@@ -181,5 +217,66 @@ func TestVerify(t *testing.T) {
 	c.round()
 	if r := verify(); r.Keys != 41 || r.Differ != 0 {
 		t.Fatalf("%+v", r)
+	}
+}
+
+// An exchange of one bucket type tells nobody what the other had seen, and is not
+// taken for one of everything: an owner that lost its data waits for that.
+func TestExchangeOfOneTypeDoesNotAgree(t *testing.T) {
+	c := newCluster(t)
+	c.put("A", "k", "v", nil, "C")
+	c.host("B").wipe()
+	x := c.exchangeConfig("A", "B")
+	x.BucketType, x.Class = "default", 3
+	op := handoff.NewExchange(x)
+	if err := c.run(c.host("A"), op); err != nil {
+		t.Fatal(err)
+	}
+	if op.Progress().Done != 1 || op.Agreed() {
+		t.Fatalf("%d objects were sent, and agreed: %v", op.Progress().Done, op.Agreed())
+	}
+}
+
+// An owner without room on disk takes no objects. That is a failure, and told from
+// an owner that is being compared with another: that one is asked again at once.
+func TestExchangeWithAFullDiskIsNotBusy(t *testing.T) {
+	c := newCluster(t)
+	c.put("A", "k", "v", nil)
+	c.host("B").step(vnode.Room{Level: vnode.RoomNone})
+	x, err := c.exchange("A", "B")
+	if err == nil || err.Kind != replica.KindOverloaded || x.Busy() {
+		t.Fatalf("%v, busy: %v", err, x.Busy())
+	}
+	c.host("B").step(vnode.Room{Level: vnode.RoomEnough})
+	busy := c.begin("C", c.exchangeOf("B", "C")).landUntil("Adopt", "C")
+	if x, err = c.exchange("A", "B"); err == nil || err.Kind != replica.KindOverloaded || !x.Busy() {
+		t.Fatalf("%v, busy: %v", err, x.Busy())
+	}
+	busy.land()
+}
+
+// A session lasts as long as its objects are on their way, however slowly: two
+// owners that fill a third would send it the same ones.
+func TestSessionLastsWhileObjectsArrive(t *testing.T) {
+	c := newCluster(t)
+	a, b := c.host("A"), c.host("B")
+	object := causal.AppendObject(nil, c.put("A", "k", "v", nil))
+	capture := func(from *host) bool {
+		_, ok := b.ask(from, false, replica.Capture{}).(replica.CaptureAnswer)
+		return ok
+	}
+	if !capture(a) {
+		t.Fatal("no session")
+	}
+	for range 4 {
+		c.now = c.now.Add(10 * time.Second)
+		b.ask(a, false, replica.Transfer{Items: []replica.Item{{Key: key("k"), Object: object}}})
+		if capture(c.host("C")) {
+			t.Fatal("a second session began while objects of the first came in")
+		}
+	}
+	c.now = c.now.Add(16 * time.Second)
+	if !capture(c.host("C")) {
+		t.Fatal("a session of which nothing is heard does not end")
 	}
 }

@@ -257,10 +257,14 @@ func (c *cluster) deliveryOf(from, to string) *handoff.Delivery {
 
 // exchangeOf is the op of exchange.
 func (c *cluster) exchangeOf(a, b string) *handoff.Exchange {
+	return handoff.NewExchange(c.exchangeConfig(a, b))
+}
+
+func (c *cluster) exchangeConfig(a, b string) handoff.ExchangeConfig {
 	slot := func(id ring.MemberID) int { return slices.Index(c.ring.Owners(part), id) }
 	self, peer := c.host(a).id, c.host(b).id
-	return handoff.NewExchange(handoff.ExchangeConfig{
+	return handoff.ExchangeConfig{
 		Partition: part, Self: self, Peer: peer, SelfSlot: slot(self), PeerSlot: slot(peer), Replicas: 3,
 		Leaves: replica.Leaves(partitions), SecondLook: time.Second, Throttle: free{},
-	})
+	}
 }

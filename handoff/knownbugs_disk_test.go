@@ -356,6 +356,35 @@ func TestCorruptRecordIsRestoredFromEnoughOwners(t *testing.T) {
 	c.wantGet("C", "k", strict, "v")
 }
 
+// A value that is kept apart and corrupt, and can't be restored for now because
+// another owner is away, does not keep those behind it from the owner that lacks
+// them. Nor is that owner told that it has seen all.
+func TestCorruptValueDoesNotHoldUpTheOthers(t *testing.T) {
+	c := newCluster(t)
+	var bad causal.Object
+	for _, k := range []string{"a", "b", "c", "d"} {
+		o := c.put("A", k, strings.Repeat(k, 200), nil)
+		if k == "b" {
+			bad = o
+		}
+	}
+	a := c.host("A")
+	a.corrupt(t, storage.AppendValueKey(nil, uint32(part), []byte("default"), []byte("b"), []byte("b"), uint64(bad.Siblings[0].Dot.Actor), bad.Siblings[0].Dot.Counter))
+	x, err := c.exchange("A", "B")
+	if err != nil || x.Agreed() {
+		t.Fatalf("agreed: %v, %v", x.Agreed(), err)
+	}
+	for _, k := range []string{"a", "c", "d"} {
+		wantValues(t, c.values("B", k), strings.Repeat(k, 200))
+	}
+	if got, _ := c.read("B", "b"); len(got.Seen) > 0 || len(got.Context) > 0 {
+		t.Fatalf("B has %v of the corrupt record, and seen %v", got.Context, got.Seen)
+	}
+	if n := a.noticed(vnode.NoticeDamaged); n == 0 {
+		t.Fatal("nobody is told of the corrupt value")
+	}
+}
+
 // While there is hardly any room on disk, writes are refused, so that nothing is
 // half done; what frees room goes on: deletes from the reserve, reads, reaping,
 // and handing over always.

@@ -103,6 +103,56 @@ func TestWriteAtAFallbackDuringItsDeliveryIsNotTakenForSeen(t *testing.T) {
 	wantValues(t, c.values("C", "early"), "v")
 }
 
+// An owner loses its data after a fallback gave it what that had coordinated, and
+// gets another hint of the fallback's. Told that it has all that the fallback ever
+// coordinated, it would say that what it lacks was deleted, and take it from the
+// others.
+func TestFallbackDoesNotVouchForWhatItsOwnerLost(t *testing.T) {
+	for name, restart := range map[string]func(*host){
+		"": func(*host) {}, "after a clean stop": (*host).restart, "after a crash": (*host).crash,
+	} {
+		c := newCluster(t)
+		c.put("F", "k", "v", nil)
+		c.deliver("F", "C")
+		restart(c.host("F"))
+		c.host("C").wipe()
+		c.put("F", "l", "v", nil)
+		c.deliver("F", "C")
+		c.deliver("F", "A")
+		c.deliver("F", "B")
+		c.round()
+		c.round()
+		for _, owner := range []string{"A", "B", "C"} {
+			for _, k := range []string{"k", "l"} {
+				if got := c.values(owner, k); len(got) != 1 {
+					t.Errorf("%s: %s has %q of %s", name, owner, got, k)
+				}
+			}
+		}
+	}
+}
+
+// What a fallback coordinated and gave to some owners only before it restarted is
+// forgotten all the same once it was deleted: an owner that was told tells the
+// others.
+func TestDeletesOfAFallbackThatRestartedAreForgotten(t *testing.T) {
+	c := newCluster(t)
+	o := c.put("F", "k", "v", nil)
+	c.delete("F", "k", o.Context)
+	c.host("F").crash()
+	c.deliver("F", "A")
+	c.host("F").crash()
+	c.deliver("F", "B")
+	c.deliver("F", "C")
+	c.round()
+	c.round()
+	for _, name := range []string{"A", "B", "C"} {
+		if r := c.reap(name); r.Reaped != 1 {
+			t.Fatalf("%s: %+v", name, r)
+		}
+	}
+}
+
 // A delivery that breaks off is begun again, and nothing of it is lost or taken
 // for delivered.
 func TestDeliveryThatBreaksOffIsResumed(t *testing.T) {
@@ -203,6 +253,31 @@ func TestHintsAreBoundedInBytes(t *testing.T) {
 	f.crash()
 	c.deliver("F", "C")
 	c.hint("F", "C", key("l"), o2)
+}
+
+// A write without a value takes room, too: where no hints are kept, a fallback
+// coordinates no delete either, and at the bound no more of them.
+func TestHintsOfDeletesAreBounded(t *testing.T) {
+	c := newCluster(t)
+	for _, most := range []int64{0, 1000} {
+		c.hintBytesMax = most
+		f := c.host("F")
+		f.restart()
+		kept := 0
+		for i := range 100 {
+			w := replica.Write{Key: key(fmt.Sprint(most, "-", i)), Delete: true, Request: causal.RequestID{byte(i + 1)}}
+			if _, refused := f.ask(f, true, replica.Coordinate{Write: w, Slots: 3}).(replica.Failure); !refused {
+				kept++
+			}
+		}
+		var bytes int64
+		for _, n := range f.ask(f, true, replica.HintCount{}).(replica.HintCountAnswer).Bytes {
+			bytes += n
+		}
+		if bytes > most || (kept == 0) != (most == 0) {
+			t.Errorf("%d deletes were taken, and are kept in %d bytes of %d", kept, bytes, most)
+		}
+	}
 }
 
 // A hint that can't be read any more must not keep those behind it from their

@@ -67,7 +67,11 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 			case 3:
 				c.deliverAll()
 			case 4:
-				c.members[rng.IntN(5)].restart()
+				if h := c.members[rng.IntN(5)]; rng.IntN(2) == 0 {
+					h.restart()
+				} else {
+					h.crash()
+				}
 			case 5:
 				if len(late) > 0 {
 					j := rng.IntN(len(late))

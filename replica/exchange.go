@@ -173,9 +173,10 @@ type ReleaseAnswer struct{}
 // The messages below go to vnodes of the same member only.
 
 // Hints asks for the hints that are kept for a slot, in the order of their keys,
-// after a cursor.
+// after a cursor. Life is that of the vnode that they are for.
 type Hints struct {
 	Slot    int
+	Life    uint64
 	Started bool
 	After   Key
 	Limit   int
@@ -186,8 +187,9 @@ type Hints struct {
 type HintsAnswer struct {
 	Hints []Hint
 	Done  bool
-	// Own is what the vnode coordinated itself as a fallback, as of before the
-	// first hint was read; nothing from an owner.
+	// Own is what the slot's owner, in the life that was named, has of what the
+	// vnode coordinated as a fallback, once it has all hints that are kept now;
+	// nothing from an owner.
 	Own causal.Vector
 }
 
@@ -197,9 +199,11 @@ type Hint struct {
 	Version uint64
 }
 
-// DropHints removes those of the hints that still have their version.
+// DropHints removes those of the hints that still have their version, since the
+// vnode that they are for has them, in its present life.
 type DropHints struct {
 	Slot     int
+	Life     uint64
 	Keys     []Key
 	Versions []uint64
 }

@@ -35,7 +35,8 @@ type vnode struct {
 	life uint64
 	// peers have what other owners had durably seen when they were last compared
 	// with this vnode.
-	peers map[ring.MemberID]causal.Vector
+	peers    map[ring.MemberID]causal.Vector
+	compared map[ring.MemberID]time.Time // when that was
 	// incomplete: data was lost, and not all of it has come back from sources.
 	incomplete bool
 	sources    map[ring.MemberID]bool
@@ -45,6 +46,9 @@ type vnode struct {
 	// saved: sums may be on disk that no change was made since.
 	saved bool
 	hints *hintTotals
+	// known are the actors of which handed tells who got their hints.
+	known  map[causal.Actor]bool
+	handed map[handed]uint64 // life of the owner; severalLives
 	// failedUntil is when the disk is tried again after it returned an error.
 	failedUntil time.Time
 }
@@ -76,7 +80,7 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if v, ok := t.x.vnodes[p]; ok {
 		return v, nil
 	}
-	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector)}
+	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector), compared: make(map[ring.MemberID]time.Time)}
 	if err := t.loadSeen(p, v); err != nil {
 		return nil, err
 	}
@@ -107,6 +111,9 @@ func (t *Tx) loadGiver(p ring.PartitionID, class int, v *vnode) error {
 		t.notice(NoticeReadFailed, p, "actor record: "+err.Error())
 	}
 	v.clock = max(v.clock, rec.clock)
+	if rec.actor != 0 {
+		v.knows(rec.actor)
+	}
 	if rec.clean && t.x.config.Proven && rec.startCount+1 == t.x.config.StartCount {
 		g := v.giver(class)
 		g.actor, g.counter = rec.actor, rec.counter
@@ -136,6 +143,7 @@ func (t *Tx) markInUse(p ring.PartitionID, class int, v *vnode) {
 	g := v.giver(class)
 	if g.actor == 0 {
 		g.actor, g.counter = replica.NewActor(t.x.config.Random(), class), 0
+		v.knows(g.actor)
 		// The record of the actor before this one is replaced by the batch, and
 		// with it how far its dots go.
 		t.saveSeen(p, v)

@@ -84,8 +84,21 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		tx.AnswerCovered(hintsOf(p, k), replica.Committed{})
 		return
 	}
+	type kept struct {
+		object causal.Object
+		size   int
+	}
+	hints := make([]kept, m.Slots)
+	more := 0
+	for slot := range hints {
+		if hints[slot].object, hints[slot].size, err = tx.hint(p, slot, k); err != nil {
+			tx.FailRead(err)
+			return
+		}
+		more += len(hintKey(p, slot, k)) + writtenBound(before, m.Write) - hints[slot].size
+	}
 	// The room is looked for before a dot is given.
-	room, err := tx.hintRoom(m.Slots * (len(m.Write.Value) + objectBytes(before)))
+	room, err := tx.hintRoom(more)
 	if err != nil {
 		tx.FailRead(err)
 		return
@@ -93,17 +106,6 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 	if !room {
 		tx.refuseHint(p)
 		return
-	}
-	type kept struct {
-		object causal.Object
-		size   int
-	}
-	hints := make([]kept, m.Slots)
-	for slot := range hints {
-		if hints[slot].object, hints[slot].size, err = tx.hint(p, slot, k); err != nil {
-			tx.FailRead(err)
-			return
-		}
 	}
 	after, ok := kv.write(tx, p, m.Slots, before, m)
 	if !ok {
@@ -126,12 +128,12 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 	tx.AnswerCovered(hintsOf(p, k), replica.Committed{})
 }
 
-func objectBytes(o causal.Object) int {
-	n := 0
-	for i := range o.Siblings {
-		n += o.Siblings[i].ValueSize
-	}
-	return n
+// writtenBound is at least the bytes of an object once w was written to it.
+func writtenBound(before causal.Object, w replica.Write) int {
+	written := causal.Sibling{ContentType: w.ContentType, Meta: w.Meta, Value: w.Value}
+	return causal.SizeBound(before) + causal.SizeBound(causal.Object{
+		Context: w.Context.With(causal.Dot{Actor: 1, Counter: 1}), Siblings: []causal.Sibling{written},
+	})
 }
 
 func (t *Tx) refuseHint(p ring.PartitionID) {
@@ -233,9 +235,8 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 	answer := replica.HintsAnswer{Done: true}
 	owner := tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self)
 	if !owner {
-		// All dots of a vnode that owns nothing are of what it kept as hints. What
-		// an owner has seen, its hints don't bring.
-		answer.Own = v.allSeen()
+		// What an owner has seen, its hints don't bring.
+		answer.Own = v.vouches(m.Slot, m.Life)
 	}
 	bytes, badBytes := 0, 0
 	var bad error
@@ -301,6 +302,7 @@ func (kv *KV) dropHints(tx *Tx, env replica.Envelope, m replica.DropHints) {
 		if v.gives(o.Context) {
 			tx.x.dropActors(p)
 		}
+		tx.handOver(p, v, m.Slot, m.Life, o.Context)
 		tx.Delete(hintKey(p, m.Slot, k))
 		if err := tx.countHints(p, m.Slot, -1, -int64(size)); err != nil {
 			tx.FailRead(err)

@@ -197,6 +197,7 @@ func (kv *KV) receive(tx *Tx, p ring.PartitionID, k replica.Key, incoming causal
 // transfer merges objects that another vnode has, all or, if one can't be, none
 // that is acknowledged.
 func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
+	tx.extendSession(env)
 	var answer replica.TransferAnswer
 	for _, item := range m.Items {
 		if !tx.knows(item.Key.Type) {

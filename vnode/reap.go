@@ -71,7 +71,7 @@ func (kv *KV) reapOne(tx *Tx, p ring.PartitionID, v *vnode, k replica.Key, answe
 	seen := v.allSeen()
 	if !r.object.Forgettable(seen) {
 		answer.Kept++
-		if !tx.x.anySeen(p, class, v).Dominates(r.object.Context) {
+		if tx.x.comparedSince(p, class, v, r.object) && !tx.x.anySeen(p, class, v).Dominates(r.object.Context) {
 			answer.Stuck++
 		}
 		return nil
@@ -95,6 +95,22 @@ func (kv *KV) reapOne(tx *Tx, p ring.PartitionID, v *vnode, k replica.Key, answe
 func (x *Executor) allHaveSeen(p ring.PartitionID, class int, v *vnode, ctx causal.Vector) bool {
 	for _, id := range x.ring.Owners(p)[:class] {
 		if id != x.config.Self && !v.peers[id].Dominates(ctx) {
+			return false
+		}
+	}
+	return true
+}
+
+// comparedSince says that this vnode was compared with every other owner of the
+// class after the deletions in o were made, as far as clocks agree. Before that,
+// what others have seen of them is not known here.
+func (x *Executor) comparedSince(p ring.PartitionID, class int, v *vnode, o causal.Object) bool {
+	var last causal.HLC
+	for i := range o.Siblings {
+		last = max(last, o.Siblings[i].Time)
+	}
+	for _, id := range x.ring.Owners(p)[:class] {
+		if id != x.config.Self && !v.compared[id].After(last.Time()) {
 			return false
 		}
 	}

@@ -52,7 +52,7 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 		v.seen = v.seen.Join(m.Seen)
 		tx.saveSeen(p, v)
 	}
-	v.peers[m.From] = m.Seen
+	v.peers[m.From], v.compared[m.From] = m.Seen, tx.now
 	if v.incomplete && m.Complete {
 		v.sources[m.From] = true
 		if tx.x.isWhole(p, v) {

@@ -16,8 +16,10 @@ import (
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/client"
 	"github.com/ringd/ringd/internal/proctest"
+	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/storage"
 	"github.com/ringd/ringd/storage/pebblestore"
+	"github.com/ringd/ringd/vnode"
 )
 
 // last reads a stream of progress to its end.
@@ -307,6 +309,64 @@ func TestEmptiedStoreIsRefilled(t *testing.T) {
 	}
 	if n := repair(t, c); n > 0 {
 		t.Fatalf("%d objects were sent right after", n)
+	}
+}
+
+// TestLossIsMadeGoodAfterACrash: a member finds out that its store lost data, notes
+// it, and dies before it has done anything about it. The next start does: what is
+// left of the data is in the hash trees again, so that others get it.
+func TestLossIsMadeGoodAfterACrash(t *testing.T) {
+	t.Parallel()
+	c := proctest.Start(t, 3)
+	set(t, c, map[string]string{"anti_entropy_every": "0"})
+	load(t, c)
+	m := c.Members[2]
+	m.Stop()
+	loseIndexes(t, m)
+	m.Start()
+	c.WaitServing()
+	proctest.Wait(t, "the member to have compared what it has", func(ctx context.Context) error {
+		s, err := proctest.Admin(t, c.Members[0]).Verify(ctx, &ringdv1.VerifyRequest{})
+		if err != nil {
+			return err
+		}
+		for {
+			v, err := s.Recv()
+			if err != nil || v.Done {
+				return err
+			}
+			if len(v.Unreachable) > 0 {
+				return errors.New(v.Unreachable[0])
+			}
+		}
+	})
+	s, err := proctest.Admin(t, m).CheckTrees(within(t), &ringdv1.CheckTreesRequest{})
+	if check := last(t, s, err); check.EntriesWrong > 0 || check.SumsWrong > 0 {
+		t.Fatalf("%d entries and %d sums of the hash trees are wrong", check.EntriesWrong, check.SumsWrong)
+	}
+	if n := repair(t, c); n > 0 {
+		t.Fatalf("%d objects were sent between owners that agree", n)
+	}
+}
+
+// loseIndexes leaves a stopped member's store as identifying it does when part of
+// it is gone: the objects that are left, and a note at every vnode.
+func loseIndexes(t *testing.T, m *proctest.Process) {
+	t.Helper()
+	store, err := pebblestore.Open(filepath.Join(m.Dir, "store"), pebblestore.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := new(storage.Batch)
+	for p := range 32 {
+		err = errors.Join(err, vnode.Lose(b, store, ring.PartitionID(p), 3, true))
+	}
+	commit, cerr := store.Apply(b)
+	if cerr == nil {
+		cerr = commit.Wait()
+	}
+	if err := errors.Join(err, cerr, store.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -207,8 +207,7 @@ func (m *Member) open(proven bool) error {
 		return err
 	}
 	state := m.node.State()
-	lost, err := identifyStore(m.store, m.dir, state.Ring, m.config.Logger)
-	if err != nil {
+	if err := identifyStore(m.store, m.dir, state.Ring, m.config.Logger); err != nil {
 		return err
 	}
 	m.disk = newDisk(m.config.DataDir, m.config.Logger)
@@ -228,7 +227,7 @@ func (m *Member) open(proven bool) error {
 		catchUp: m.catchUp,
 	}
 	m.repair = newRepairer(m.coord, m.stats.repair, m.config.Logger)
-	m.running.Go(func() { m.repair.run(m.ctx, lost) })
+	m.running.Go(func() { m.repair.run(m.ctx) })
 	m.running.Go(func() {
 		m.disk.watch(m.ctx, func() int64 { return m.node.State().Settings.DiskReserveBytes }, m.pool.Room)
 	})

@@ -96,12 +96,8 @@ func newRepairer(c *coordinator, stats *repairStats, log *slog.Logger) *repairer
 
 // run looks for what is due until ctx ends, and returns once nothing of it runs
 // any more.
-// Lost: the store lost data, so that indexes are set right first.
-func (r *repairer) run(ctx context.Context, lost bool) {
+func (r *repairer) run(ctx context.Context) {
 	defer r.running.Wait()
-	if lost {
-		r.checkOwnTrees(ctx)
-	}
 	r.findIncomplete(ctx)
 	r.findHints(ctx)
 	ticker := time.NewTicker(repairTick)
@@ -174,21 +170,22 @@ func (r *repairer) startExchanges(ctx context.Context, now time.Time, state *clu
 			return
 		}
 		r.start(state.Settings.TransferConcurrency, func() {
-			_, err := r.exchange(ctx, state, pair, "")
-			if err != nil && err.Kind != replica.KindOverloaded && ctx.Err() == nil {
+			_, busy, err := r.exchange(ctx, state, pair, "")
+			if err != nil && !busy && ctx.Err() == nil {
 				r.log.Warn("owners could not be compared", "partition", pair.Partition, "with", pair.Peer, "error", err)
 			}
 		})
 	}
 }
 
-// exchange compares this member's vnode with another owner's.
-func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (handoff.Progress, *replica.Error) {
+// exchange compares this member's vnode with another owner's. Busy: it did not
+// begin, because one of them is being compared with another.
+func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (progress handoff.Progress, busy bool, err *replica.Error) {
 	r.mu.Lock()
 	if r.mu.comparing[pair.Partition] {
 		r.endedLocked(pair, false, true)
 		r.mu.Unlock()
-		return handoff.Progress{}, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
+		return handoff.Progress{}, true, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
 	}
 	r.mu.comparing[pair.Partition] = true
 	r.mu.Unlock()
@@ -201,14 +198,13 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		SecondLook: handoff.SecondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)
-	err := r.transfers.run(ctx, pair.Partition, x)
+	err = r.transfers.run(ctx, pair.Partition, x)
 	r.mu.Lock()
 	delete(r.mu.comparing, pair.Partition)
-	r.endedLocked(pair, err == nil && x.Agreed(), err != nil && err.Kind == replica.KindOverloaded)
+	r.endedLocked(pair, err == nil && x.Agreed(), x.Busy())
 	r.mu.Unlock()
-	p := x.Progress()
-	r.stats.exchanged(p, err)
-	return p, err
+	r.stats.exchanged(x.Progress(), x.Busy(), err)
+	return x.Progress(), x.Busy(), err
 }
 
 // endedLocked says to the schedules how a comparison ended, or that it did not
@@ -228,19 +224,27 @@ func (r *repairer) endedLocked(pair handoff.Pair, agreed, busy bool) {
 	}
 }
 
-// findIncomplete asks the vnodes whether they lost data, and has those compared
-// with all other owners soon.
+// findIncomplete asks the vnodes whether they lost data, in this life or one that
+// ended before all had come back. Of those the indexes are set right first: they
+// went with the data. Then they are compared with all other owners, soon.
 func (r *repairer) findIncomplete(ctx context.Context) {
 	state := r.coord.node.State()
-	var missing []handoff.Pair
+	// All are asked before any is seen to: others compare themselves with them, too,
+	// and one that is whole by then does not tell any more.
+	var incomplete []ring.PartitionID
 	for i := range state.Ring.Partitions() {
 		p := ring.PartitionID(i)
 		if !state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) {
 			continue
 		}
-		a, ok := r.own(ctx, p, false, replica.Capture{Look: true}).(replica.CaptureAnswer)
-		if !ok || !a.Incomplete {
-			continue
+		if a, ok := r.own(ctx, p, false, replica.Capture{Look: true}).(replica.CaptureAnswer); ok && a.Incomplete {
+			incomplete = append(incomplete, p)
+		}
+	}
+	var missing []handoff.Pair
+	for _, p := range incomplete {
+		if _, err := r.checkTree(ctx, p); err != nil {
+			r.log.Error("a hash tree could not be checked", "partition", p, "error", err)
 		}
 		for _, id := range state.Ring.Owners(p) {
 			if id != r.coord.self {
@@ -313,19 +317,6 @@ func (r *repairer) own(ctx context.Context, p ring.PartitionID, fallback bool, m
 		return m
 	case <-ctx.Done():
 		return nil
-	}
-}
-
-// checkOwnTrees holds the hash trees of all partitions that this member owns
-// against the data.
-func (r *repairer) checkOwnTrees(ctx context.Context) {
-	state := r.coord.node.State()
-	for p := range state.Ring.Partitions() {
-		if state.Ring.IsOwner(ring.PartitionID(p), state.Ring.Replicas(), r.coord.self) {
-			if _, err := r.checkTree(ctx, ring.PartitionID(p)); err != nil {
-				r.log.Error("a hash tree could not be checked", "partition", p, "error", err)
-			}
-		}
 	}
 }
 

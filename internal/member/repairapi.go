@@ -124,8 +124,8 @@ func (m *Member) Repair(ctx context.Context, what api.RepairScope, report func(a
 // another.
 func (r *repairer) exchangeAtLast(ctx context.Context, state *cluster.State, pair handoff.Pair, bucketType string) (handoff.Progress, *replica.Error) {
 	for try := 1; ; try++ {
-		p, err := r.exchange(ctx, state, pair, bucketType)
-		if err == nil || err.Kind != replica.KindOverloaded || try == sessionTries {
+		p, busy, err := r.exchange(ctx, state, pair, bucketType)
+		if !busy || try == sessionTries {
 			return p, err
 		}
 		select {

@@ -49,13 +49,12 @@ func newRepairStats(registry *prometheus.Registry) *repairStats {
 	return s
 }
 
-func (s *repairStats) exchanged(p handoff.Progress, err *replica.Error) {
-	if err != nil {
-		// Another session in the way is no failure.
-		if err.Kind != replica.KindOverloaded {
-			s.sessionsFailed.Inc()
-		}
-	} else {
+func (s *repairStats) exchanged(p handoff.Progress, busy bool, err *replica.Error) {
+	switch {
+	case busy: // another session in the way is no failure
+	case err != nil:
+		s.sessionsFailed.Inc()
+	default:
 		s.sessions.Inc()
 	}
 	s.differed.Add(int64(p.Differed))

@@ -14,17 +14,16 @@ import (
 // identifyStore gives a new store its name, which stands in the data directory
 // and in every keyspace. One that was emptied, or replaced, is so found out: its
 // vnodes would answer "not found" for what they had acknowledged. They are set
-// to get their data back from the other owners before they answer reads. Lost
-// says that this is so.
-func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *slog.Logger) (lost bool, err error) {
+// to get their data back from the other owners before they answer reads.
+func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *slog.Logger) error {
 	known, err := dir.Store()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if known != "" {
 		whole, err := hasName(engine, known)
 		if whole || err != nil {
-			return false, err
+			return err
 		}
 	}
 	b := new(storage.Batch)
@@ -33,7 +32,7 @@ func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *s
 		for p := range r.Partitions() {
 			owner := r.IsOwner(ring.PartitionID(p), r.Replicas(), dir.ID())
 			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner); err != nil {
-				return true, err
+				return err
 			}
 		}
 	}
@@ -46,10 +45,10 @@ func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *s
 		err = commit.Wait()
 	}
 	if err != nil {
-		return known != "", fmt.Errorf("naming the store: %w", err)
+		return fmt.Errorf("naming the store: %w", err)
 	}
 	// The directory comes last: a crash in between names the store anew.
-	return known != "", dir.SetStore(name)
+	return dir.SetStore(name)
 }
 
 func hasName(engine storage.Engine, name string) (bool, error) {

@@ -73,6 +73,9 @@ func (c *client) next() {
 	binary.BigEndian.PutUint64(op.write.Request[:], rng.Uint64())
 	op.write.Request[15] = 1
 	counts := []replica.Count{1, replica.Unset, 1, replica.All}
+	if c.w.config.Emptied {
+		counts[0] = replica.Unset
+	}
 	op.options = replica.Options{R: counts[rng.IntN(4)], W: counts[rng.IntN(2)]}
 	if rng.IntN(3) == 0 {
 		op.options.Sloppy = replica.Off

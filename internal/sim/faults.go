@@ -29,6 +29,15 @@ func (w *world) scheduleFaults() {
 			}
 		})
 	}
+	if w.config.Emptied {
+		w.after(w.upTo(faultsWithin), func() {
+			if m := some(); m.up && !w.healed {
+				m.crash()
+				m.empty()
+				w.restart(m)
+			}
+		})
+	}
 	for range w.config.Stops {
 		w.after(w.upTo(faultsWithin), func() {
 			if m := some(); m.up && !w.healed {

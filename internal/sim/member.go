@@ -79,6 +79,35 @@ func (m *member) crash() {
 	m.w.log("%s crashes, %d of %d unsynced batches survive", m.name, keep, lost)
 }
 
+// empty removes what the vnodes of a member that is down stored, which its next
+// start finds out.
+func (m *member) empty() {
+	b := new(storage.Batch)
+	for p := range m.w.config.Partitions {
+		for _, r := range storage.PartitionRanges(uint32(p)) {
+			b.DeleteRange(r.Lower, r.Upper)
+		}
+	}
+	m.apply(b)
+	b = new(storage.Batch)
+	for p := range m.w.config.Partitions {
+		owner := m.w.ring.IsOwner(ring.PartitionID(p), m.w.config.Replicas, m.id)
+		if err := vnode.Lose(b, m.disk, ring.PartitionID(p), m.w.config.Replicas, owner); err != nil {
+			panic(err)
+		}
+	}
+	m.apply(b)
+	m.w.reached["emptied store"]++
+	m.w.log("%s is emptied", m.name)
+}
+
+func (m *member) apply(b *storage.Batch) {
+	if _, err := m.disk.Apply(b); err != nil {
+		panic(err)
+	}
+	m.disk.Sync()
+}
+
 // stop ends the process cleanly: the executors' last batches are synced.
 func (m *member) stop() {
 	for _, x := range m.executors {

@@ -57,6 +57,30 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestRunsWithAnEmptiedStore has one member lose all its data in the middle of all
+// that.
+func TestRunsWithAnEmptiedStore(t *testing.T) {
+	emptied := 0
+	for i := range uint64(*runs) {
+		config := sim.DefaultConfig(*seed + i)
+		config.Emptied, config.Keys = true, 60 // most of them are not written again
+		report, err := sim.Run(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		emptied += report.Reached["emptied store"]
+		for _, v := range report.Violations {
+			t.Errorf("seed %d: %s", config.Seed, v)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if emptied == 0 {
+		t.Error("no store was emptied")
+	}
+}
+
 // TestSameSeedSameHistory runs some seeds twice.
 func TestSameSeedSameHistory(t *testing.T) {
 	for i := range uint64(5) {

@@ -30,6 +30,9 @@ type Config struct {
 	Blackouts int
 	// Pauses stop a member for a while without it noticing.
 	Pauses int
+	// Emptied: one member loses all that its vnodes stored. What is promised then is
+	// less: what a quorum acknowledged. The clients ask for no less than that.
+	Emptied bool
 }
 
 // DefaultConfig is five members that a few clients use hard while messages get
@@ -75,7 +78,7 @@ func Run(config Config) (Report, error) {
 		rng:     rand.New(rand.NewPCG(config.Seed, 0x9e3779b97f4a7c15)),
 		now:     time.Unix(1_000_000_000, 0),
 		byID:    make(map[ring.MemberID]*member),
-		check:   newChecker(),
+		check:   newChecker(config.Emptied),
 		reached: make(map[string]int),
 		key:     causal.NewContextKey([]byte("simulated cluster")),
 	}
