@@ -188,8 +188,7 @@ type HintsAnswer struct {
 	Hints []Hint
 	Done  bool
 	// Own is what the slot's owner, in the life that was named, has of what the
-	// vnode coordinated as a fallback, once it has all hints that are kept now;
-	// nothing from an owner.
+	// vnode coordinated as a fallback, once it has all hints that are kept now.
 	Own causal.Vector
 }
 

@@ -23,14 +23,11 @@ import (
 // the member's start count, committed after this start, follows the one in the
 // record. Any other start draws a new actor.
 type vnode struct {
-	givers []giver    // by class
-	clock  causal.HLC // last timestamp given
+	clock causal.HLC // last timestamp given
+	// own is of the objects that the vnode holds, lent of those that it coordinated
+	// as a fallback and keeps as hints. What one has seen, the other has not.
+	own, lent giving
 
-	// seen, with the own actors' dots up to their counters: the vnode has merged
-	// every dot up to there of the keys that it owns (design section 7).
-	// Invariant: it is written no earlier than the data, and emptied when data is
-	// lost.
-	seen causal.Vector
 	// life is another one in every process, and after data was lost.
 	life uint64
 	// peers have what other owners had durably seen when they were last compared
@@ -53,6 +50,16 @@ type vnode struct {
 	failedUntil time.Time
 }
 
+// giving is what a vnode gives dots for: its objects, or its hints.
+type giving struct {
+	givers []giver // by class
+	// seen, with the givers' dots up to their counters: every dot up to there was
+	// merged, of the keys that are owned or lent (design section 7).
+	// Invariant: it is written no earlier than the data, and emptied when data is
+	// lost.
+	seen causal.Vector
+}
+
 // giver gives the dots of the keys of one class.
 type giver struct {
 	actor   causal.Actor // zero: to be drawn with the next dot
@@ -63,16 +70,38 @@ type giver struct {
 }
 
 // giver is the one of a class.
-func (v *vnode) giver(class int) *giver {
-	for len(v.givers) <= class {
-		v.givers = append(v.givers, giver{})
+func (g *giving) giver(class int) *giver {
+	for len(g.givers) <= class {
+		g.givers = append(g.givers, giver{})
 	}
-	return &v.givers[class]
+	return &g.givers[class]
 }
 
-// gives says that an actor of this vnode has given dots that ctx covers.
-func (v *vnode) gives(ctx causal.Vector) bool {
-	return slices.ContainsFunc(v.givers, func(g giver) bool { return g.actor != 0 && ctx.Get(g.actor) > 0 })
+// gives says that a giver has given dots that ctx covers.
+func (g *giving) gives(ctx causal.Vector) bool {
+	return slices.ContainsFunc(g.givers, func(g giver) bool { return g.actor != 0 && ctx.Get(g.actor) > 0 })
+}
+
+// all is what was merged, the givers' dots included.
+func (g *giving) all() causal.Vector {
+	seen := g.seen
+	for _, g := range g.givers {
+		if g.actor != 0 && g.counter > 0 {
+			seen = seen.With(causal.Dot{Actor: g.actor, Counter: g.counter})
+		}
+	}
+	return seen
+}
+
+// retire ends the lives of the actors.
+func (g *giving) retire() { g.seen, g.givers = g.all(), nil }
+
+// giving is the one that a request asks for.
+func (v *vnode) giving(fallback bool) *giving {
+	if fallback {
+		return &v.lent
+	}
+	return &v.own
 }
 
 // vnode returns the state of p, taken up from disk at its first use.
@@ -88,8 +117,10 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 		return nil, err
 	}
 	for class := 1; class <= t.x.ring.Replicas(); class++ {
-		if err := t.loadGiver(p, class, v); err != nil {
-			return nil, err
+		for _, fallback := range [...]bool{false, true} {
+			if err := t.loadGiver(given{p, class, fallback}, v); err != nil {
+				return nil, err
+			}
 		}
 	}
 	t.x.vnodes[p] = v
@@ -97,8 +128,8 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 }
 
 // loadGiver takes up the actor of a class, or what it had given.
-func (t *Tx) loadGiver(p ring.PartitionID, class int, v *vnode) error {
-	raw, err := t.Get(actorKey(p, class))
+func (t *Tx) loadGiver(of given, v *vnode) error {
+	raw, err := t.Get(of.key())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -108,18 +139,19 @@ func (t *Tx) loadGiver(p ring.PartitionID, class int, v *vnode) error {
 	rec, err := decodeActorRecord(raw)
 	if err != nil {
 		// It proves nothing, which is all that a new actor needs.
-		t.notice(NoticeReadFailed, p, "actor record: "+err.Error())
+		t.notice(NoticeReadFailed, of.partition, "actor record: "+err.Error())
 	}
 	v.clock = max(v.clock, rec.clock)
-	if rec.actor != 0 {
+	if rec.actor != 0 && of.fallback {
 		v.knows(rec.actor)
 	}
+	giving := v.giving(of.fallback)
 	if rec.clean && t.x.config.Proven && rec.startCount+1 == t.x.config.StartCount {
-		g := v.giver(class)
+		g := giving.giver(of.class)
 		g.actor, g.counter = rec.actor, rec.counter
 	} else if rec.counter > 0 {
 		// What was given and not lost was merged.
-		v.seen = v.seen.With(causal.Dot{Actor: rec.actor, Counter: rec.counter})
+		giving.seen = giving.seen.With(causal.Dot{Actor: rec.actor, Counter: rec.counter})
 	}
 	return nil
 }
@@ -127,7 +159,8 @@ func (t *Tx) loadGiver(p ring.PartitionID, class int, v *vnode) error {
 // dropActors ends the lives of p's actors: the next dots are others'.
 func (x *Executor) dropActors(p ring.PartitionID) {
 	if v, ok := x.vnodes[p]; ok {
-		v.seen, v.givers = v.allSeen(), nil
+		v.own.retire()
+		v.lent.retire()
 	}
 }
 
@@ -135,25 +168,37 @@ func (x *Executor) dropActors(p ring.PartitionID) {
 type given struct {
 	partition ring.PartitionID
 	class     int
+	fallback  bool
+}
+
+// key of the actor's record.
+func (g given) key() []byte {
+	name := "actor."
+	if g.fallback {
+		name = "lent."
+	}
+	return storage.AppendPartitionMetaKey(nil, uint32(g.partition), name+strconv.Itoa(g.class))
 }
 
 // markInUse takes note that the actor of a class gives a dot, so that the batch
 // says so, and up to which.
-func (t *Tx) markInUse(p ring.PartitionID, class int, v *vnode) {
-	g := v.giver(class)
+func (t *Tx) markInUse(of given, v *vnode) {
+	g := v.giving(of.fallback).giver(of.class)
 	if g.actor == 0 {
-		g.actor, g.counter = replica.NewActor(t.x.config.Random(), class), 0
-		v.knows(g.actor)
+		g.actor, g.counter = replica.NewActor(t.x.config.Random(), of.class), 0
+		if of.fallback {
+			v.knows(g.actor)
+		}
 		// The record of the actor before this one is replaced by the batch, and
 		// with it how far its dots go.
-		t.saveSeen(p, v)
-		t.notice(NoticeNewActor, p, "")
+		t.saveSeen(of.partition, v)
+		t.notice(NoticeNewActor, of.partition, "")
 	}
 	g.inUse = true
 	if t.gave == nil {
 		t.gave = make(map[given]bool)
 	}
-	if of := (given{p, class}); !t.gave[of] {
+	if !t.gave[of] {
 		t.openBatch()
 		t.gave[of] = true
 		t.given = append(t.given, of)
@@ -165,8 +210,8 @@ func (t *Tx) markInUse(p ring.PartitionID, class int, v *vnode) {
 func (t *Tx) markGiven() {
 	for _, of := range t.given {
 		v := t.x.vnodes[of.partition]
-		if g := v.giver(of.class); g.inUse {
-			t.setActorRecord(of.partition, of.class, v, false)
+		if g := v.giving(of.fallback).giver(of.class); g.inUse {
+			t.setActorRecord(of, v, false)
 		}
 	}
 	t.given, t.gave = nil, nil
@@ -175,22 +220,20 @@ func (t *Tx) markGiven() {
 // markClean, after markGiven, writes that v stopped cleanly and gave no dots above
 // its counters.
 func (t *Tx) markClean(p ring.PartitionID, v *vnode) {
-	for class, g := range v.givers {
-		if g.actor != 0 {
-			t.setActorRecord(p, class, v, true)
+	for _, fallback := range [...]bool{false, true} {
+		for class, g := range v.giving(fallback).givers {
+			if g.actor != 0 {
+				t.setActorRecord(given{p, class, fallback}, v, true)
+			}
 		}
 	}
 }
 
-func (t *Tx) setActorRecord(p ring.PartitionID, class int, v *vnode, clean bool) {
-	g := v.giver(class)
-	t.Set(actorKey(p, class), actorRecord{
+func (t *Tx) setActorRecord(of given, v *vnode, clean bool) {
+	g := v.giving(of.fallback).giver(of.class)
+	t.Set(of.key(), actorRecord{
 		clean: clean, actor: g.actor, counter: g.counter, clock: v.clock, startCount: t.x.config.StartCount,
 	}.append(nil))
-}
-
-func actorKey(p ring.PartitionID, class int) []byte {
-	return storage.AppendPartitionMetaKey(nil, uint32(p), "actor."+strconv.Itoa(class))
 }
 
 // actorRecord is the durable form of a vnode's actor.

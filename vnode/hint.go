@@ -232,12 +232,7 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 	if m.Started {
 		lower = storage.Successor(hintKey(p, m.Slot, m.After))
 	}
-	answer := replica.HintsAnswer{Done: true}
-	owner := tx.x.ring.IsOwner(p, tx.x.ring.Replicas(), tx.x.config.Self)
-	if !owner {
-		// What an owner has seen, its hints don't bring.
-		answer.Own = v.vouches(m.Slot, m.Life)
-	}
+	answer := replica.HintsAnswer{Done: true, Own: v.vouches(m.Slot, m.Life)}
 	bytes, badBytes := 0, 0
 	var bad error
 	var badKey []byte
@@ -265,8 +260,9 @@ func (kv *KV) listHints(tx *Tx, env replica.Envelope, m replica.Hints) {
 		// vnode may have been in it: nobody is told any more that they come.
 		tx.Delete(badKey)
 		tx.notice(NoticeHintDropped, p, bad.Error())
-		if err = tx.countHints(p, m.Slot, -1, -int64(badBytes)); err == nil && !owner {
-			tx.loseData(p, v)
+		if err = tx.countHints(p, m.Slot, -1, -int64(badBytes)); err == nil {
+			tx.forgetSeen(p, v, true)
+			v.known, v.handed = nil, nil
 		}
 	}
 	if err == nil {
@@ -299,8 +295,8 @@ func (kv *KV) dropHints(tx *Tx, env replica.Envelope, m replica.DropHints) {
 		if size == 0 || o.Digest() != m.Versions[i] {
 			continue
 		}
-		if v.gives(o.Context) {
-			tx.x.dropActors(p)
+		if v.lent.gives(o.Context) {
+			v.lent.retire()
 		}
 		tx.handOver(p, v, m.Slot, m.Life, o.Context)
 		tx.Delete(hintKey(p, m.Slot, k))

@@ -68,7 +68,7 @@ func (kv *KV) reapOne(tx *Tx, p ring.PartitionID, v *vnode, k replica.Key, answe
 		tx.Delete(graveKey(p, k))
 		return nil
 	}
-	seen := v.allSeen()
+	seen := v.own.all()
 	if !r.object.Forgettable(seen) {
 		answer.Kept++
 		if tx.x.comparedSince(p, class, v, r.object) && !tx.x.anySeen(p, class, v).Dominates(r.object.Context) {
@@ -119,7 +119,7 @@ func (x *Executor) comparedSince(p ring.PartitionID, class int, v *vnode, o caus
 
 // anySeen is what some owner of the class has seen.
 func (x *Executor) anySeen(p ring.PartitionID, class int, v *vnode) causal.Vector {
-	seen := v.allSeen()
+	seen := v.own.all()
 	for _, id := range x.ring.Owners(p)[:class] {
 		seen = seen.Join(v.peers[id])
 	}

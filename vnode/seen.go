@@ -12,17 +12,6 @@ import (
 	"github.com/ringd/ringd/storage"
 )
 
-// allSeen is what the vnode has merged, its own dots included.
-func (v *vnode) allSeen() causal.Vector {
-	seen := v.seen
-	for _, g := range v.givers {
-		if g.actor != 0 && g.counter > 0 {
-			seen = seen.With(causal.Dot{Actor: g.actor, Counter: g.counter})
-		}
-	}
-	return seen
-}
-
 // seenBy is what record k's vnode has merged; nothing for an error, which says
 // nothing.
 func (t *Tx) seenBy(p ring.PartitionID) (causal.Vector, error) {
@@ -30,7 +19,7 @@ func (t *Tx) seenBy(p ring.PartitionID) (causal.Vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.allSeen(), nil
+	return v.own.all(), nil
 }
 
 // adopt takes in what another vnode had seen when the two were compared.
@@ -48,8 +37,8 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 		tx.Fail(replica.Errorf(replica.KindAborted, "partition %d lost data, or its member started again, since it was compared", p))
 		return
 	}
-	if !v.allSeen().Dominates(m.Seen) {
-		v.seen = v.seen.Join(m.Seen)
+	if !v.own.all().Dominates(m.Seen) {
+		v.own.seen = v.own.seen.Join(m.Seen)
 		tx.saveSeen(p, v)
 	}
 	v.peers[m.From], v.compared[m.From] = m.Seen, tx.now
@@ -68,11 +57,17 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 // comes in is taken for new again. (The actor's dots are among what was seen.)
 func (t *Tx) loseData(p ring.PartitionID, v *vnode) {
 	t.x.dropActors(p)
-	v.seen, v.life, v.session = nil, t.x.config.Random(), session{}
+	v.life, v.session = t.x.config.Random(), session{}
+	t.forgetSeen(p, v, false)
+}
+
+// forgetSeen forgets what was seen of objects, or of hints.
+func (t *Tx) forgetSeen(p ring.PartitionID, v *vnode, fallback bool) {
+	*v.giving(fallback) = giving{}
 	t.saveSeen(p, v)
 	// The actors' records say how far their dots went, and would bring them back.
 	for class := 1; class <= t.x.ring.Replicas(); class++ {
-		t.Delete(actorKey(p, class))
+		t.Delete(given{p, class, fallback}.key())
 	}
 }
 
@@ -131,34 +126,43 @@ func incompleteKey(p ring.PartitionID) []byte {
 	return storage.AppendPartitionMetaKey(nil, uint32(p), "incomplete")
 }
 
-func seenKey(p ring.PartitionID) []byte {
-	return storage.AppendPartitionMetaKey(nil, uint32(p), "seen")
+func seenKey(p ring.PartitionID, fallback bool) []byte {
+	name := "seen"
+	if fallback {
+		name = "lent"
+	}
+	return storage.AppendPartitionMetaKey(nil, uint32(p), name)
 }
 
 const seenVersion = 1
 
-// saveSeen writes what the vnode has seen, but for the dots of its actor, whose
-// record tells.
+// saveSeen writes what the vnode has seen, but for the dots of its actors, whose
+// records tell.
 func (t *Tx) saveSeen(p ring.PartitionID, v *vnode) {
-	if len(v.seen) == 0 {
-		t.Delete(seenKey(p))
-		return
+	for _, fallback := range [...]bool{false, true} {
+		key, seen := seenKey(p, fallback), v.giving(fallback).seen
+		if len(seen) == 0 {
+			t.Delete(key)
+		} else {
+			t.Set(key, appendSeen(nil, seen))
+		}
 	}
-	t.Set(seenKey(p), appendSeen(nil, v.seen))
 }
 
 func (t *Tx) loadSeen(p ring.PartitionID, v *vnode) error {
-	raw, err := t.Get(seenKey(p))
-	switch {
-	case err == nil:
-		if v.seen, err = decodeSeen(raw); err != nil {
-			// Less is safe: what comes in is merged again.
-			t.notice(NoticeReadFailed, p, "seen: "+err.Error())
+	for _, fallback := range [...]bool{false, true} {
+		raw, err := t.Get(seenKey(p, fallback))
+		switch {
+		case err == nil:
+			if v.giving(fallback).seen, err = decodeSeen(raw); err != nil {
+				// Less is safe: what comes in is merged again.
+				t.notice(NoticeReadFailed, p, "seen: "+err.Error())
+			}
+		case !errors.Is(err, storage.ErrNotFound):
+			return err
 		}
-	case !errors.Is(err, storage.ErrNotFound):
-		return err
 	}
-	_, err = t.Get(incompleteKey(p))
+	_, err := t.Get(incompleteKey(p))
 	switch {
 	case err == nil:
 		v.incomplete, v.sources = true, make(map[ring.MemberID]bool)

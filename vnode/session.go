@@ -41,7 +41,7 @@ func (kv *KV) capture(tx *Tx, env replica.Envelope, m replica.Capture) {
 		v.session = session{with: env.From, until: tx.now.Add(sessionIdle)}
 	}
 	tx.AnswerAllCovered(replica.CaptureAnswer{
-		Seen: v.allSeen(), Life: v.life, Roots: tr.roots(tx.x.leaves()), Incomplete: v.incomplete,
+		Seen: v.own.all(), Life: v.life, Roots: tr.roots(tx.x.leaves()), Incomplete: v.incomplete,
 	})
 }
 

@@ -189,15 +189,17 @@ func (t *Tx) answer(m replica.Message) Answer {
 	}
 }
 
-// Dot gives the partition's next dot for a key of the class. An error is of the
+// Dot gives the partition's next dot for a key of the class: of an object, or, if a
+// fallback was asked, of a hint. An error is of the
 // disk: no dot can be given, and none was.
 func (t *Tx) Dot(p ring.PartitionID, class int) (causal.Dot, error) {
 	v, err := t.vnode(p)
 	if err != nil {
 		return causal.Dot{}, err
 	}
-	t.markInUse(p, class, v)
-	g := v.giver(class)
+	of := given{p, class, t.request.Envelope.Fallback}
+	t.markInUse(of, v)
+	g := v.giving(of.fallback).giver(class)
 	g.counter++
 	return causal.Dot{Actor: g.actor, Counter: g.counter}, nil
 }
@@ -210,7 +212,8 @@ func (t *Tx) CheckOwnDots(p ring.PartitionID, incoming causal.Vector) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(v.givers, func(g giver) bool { return g.actor != 0 && incoming.Get(g.actor) > g.counter }) {
+	ahead := func(g giver) bool { return g.actor != 0 && incoming.Get(g.actor) > g.counter }
+	if slices.ContainsFunc(v.own.givers, ahead) || slices.ContainsFunc(v.lent.givers, ahead) {
 		t.notice(NoticeOwnDots, p, "")
 		t.x.dropActors(p)
 	}

@@ -32,7 +32,7 @@ func (v *vnode) knows(a causal.Actor) {
 // deleted.
 func (v *vnode) vouches(slot int, life uint64) causal.Vector {
 	var out causal.Vector
-	for _, d := range v.allSeen() {
+	for _, d := range v.lent.all() {
 		took, dropped := v.handed[handed{slot, d.Actor}]
 		if v.known[d.Actor] && (!dropped || took == life) {
 			out = append(out, d)
@@ -61,10 +61,10 @@ func (t *Tx) handOver(p ring.PartitionID, v *vnode, slot int, life uint64, ctx c
 	if !first {
 		return
 	}
-	t.x.dropActors(p)
+	v.lent.retire()
 	t.saveSeen(p, v)
 	for class := 1; class <= t.x.ring.Replicas(); class++ {
-		t.Set(actorKey(p, class), actorRecord{clock: v.clock, startCount: t.x.config.StartCount}.append(nil))
+		t.Set(given{p, class, true}.key(), actorRecord{clock: v.clock, startCount: t.x.config.StartCount}.append(nil))
 	}
 }
 
