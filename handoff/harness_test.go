@@ -22,6 +22,7 @@ type cluster struct {
 	t       *testing.T
 	now     time.Time
 	ring    *ring.Ring
+	moves   map[ring.PartitionID]replica.Move // under way
 	members []*host
 	types   map[string]int
 	random  uint64
@@ -115,6 +116,7 @@ func (h *host) start() {
 	h.starts++
 	config := vnode.DefaultConfig()
 	config.Self, config.Ring, config.Types = h.id, h.c.ring, h.c.types
+	config.Moves = h.c.moves
 	config.StartCount, config.Proven = h.starts, true
 	config.Random = func() uint64 { h.c.random++; return 1000 + h.c.random }
 	config.InlineBytes = 64
@@ -145,7 +147,7 @@ func (h *host) wipe() {
 		h.c.t.Fatal(err)
 	}
 	b.Reset()
-	if err := vnode.Lose(b, h.disk, part, 3, true); err != nil {
+	if err := vnode.Lose(b, h.disk, part, 3, true, 0); err != nil {
 		h.c.t.Fatal(err)
 	}
 	if _, err := h.disk.Apply(b); err != nil {
@@ -219,7 +221,7 @@ func (h *host) give(from *host, fallback bool, m replica.Message) *inbox {
 	h.c.t.Helper()
 	in := new(inbox)
 	h.step(vnode.Request{Reply: in, Envelope: replica.Envelope{
-		From: from.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: m,
+		From: from.id, To: h.id, Epoch: h.c.ring.Epoch(), Partition: part, Fallback: fallback, Message: m,
 	}})
 	return in
 }
@@ -328,7 +330,7 @@ func (c *cluster) write(by string, w replica.Write, reach ...string) causal.Obje
 	}
 	n := c.types[w.Key.Type]
 	for _, a := range h.step(vnode.Request{Reply: "w", Envelope: replica.Envelope{
-		From: h.id, To: h.id, Epoch: at, Partition: part, Fallback: fallback, Message: replica.Coordinate{Write: w, Slots: n},
+		From: h.id, To: h.id, Epoch: c.ring.Epoch(), Partition: part, Fallback: fallback, Message: replica.Coordinate{Write: w, Slots: n},
 	}}) {
 		switch m := a.message.(type) {
 		case replica.Prepared:

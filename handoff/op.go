@@ -37,13 +37,14 @@ const (
 	KindAntiEntropy Kind = "anti-entropy"
 	KindVerify      Kind = "verify"
 	KindRestore     Kind = "restore"
+	KindMove        Kind = "move"
 )
 
 // Progress is what an op tells of itself.
 type Progress struct {
 	Kind      Kind
 	Partition ring.PartitionID
-	Slot      int // of hints
+	Slot      int // of hints, and of a move
 	From, To  ring.MemberID
 	// Done of Total objects, as far as they are known. Bytes are those of the
 	// objects done.

@@ -21,6 +21,7 @@ const (
 // under way, and none before the throttle lets it.
 type Sender struct {
 	to       ring.MemberID
+	move     uint64 // whose cursor is to follow; 0 for none
 	throttle Throttle
 	calls    *calls
 	progress *Progress
@@ -71,7 +72,7 @@ func (s *Sender) advance(now time.Time, fx *Effects) {
 		}
 		s.waiting, s.allowed = s.waiting[1:], time.Time{}
 		s.underway++
-		s.calls.send(fx, replica.Send{To: s.to, Message: replica.Transfer{Items: items}}, func(now time.Time, m replica.Message, fx *Effects) {
+		s.calls.send(fx, replica.Send{To: s.to, Message: replica.Transfer{Items: items, Move: s.move}}, func(now time.Time, m replica.Message, fx *Effects) {
 			s.underway--
 			if _, ok := m.(replica.TransferAnswer); !ok {
 				s.failed(wrong(m), fx)

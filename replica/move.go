@@ -62,10 +62,11 @@ type Page struct {
 	After   Key
 }
 
-// PageAnswer has as many objects as fit into one message, and at least one if there
-// is one. Done: there are no more.
+// PageAnswer has as many objects as fit into one message, but for those that are
+// corrupt. Last is the cursor for the next, unless Done: there are no more.
 type PageAnswer struct {
 	Items []Item
+	Last  Key
 	Done  bool
 }
 

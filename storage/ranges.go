@@ -68,6 +68,12 @@ func DerivedRanges(partition uint32) []Range {
 	return rangesOf(partition, []byte{spaceExpiry, spaceGraves, spacePartition, spaceTree})
 }
 
+// HeldRanges hold a partition's objects and what is derived from each of them: no
+// hints, and nothing that is the vnode's as a whole.
+func HeldRanges(partition uint32) []Range {
+	return rangesOf(partition, []byte{spaceData, spaceExpiry, spaceGraves, spaceTree, spaceValues})
+}
+
 // PartitionRanges hold all that belongs to a partition, in all keyspaces, what is
 // the vnode's as a whole included: who drops the rest and keeps some of that sets
 // it again after the DeleteRange, in the same batch.

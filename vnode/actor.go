@@ -37,6 +37,9 @@ type vnode struct {
 	// incomplete: data was lost, and not all of it has come back from sources.
 	incomplete bool
 	sources    map[ring.MemberID]bool
+	standing   standing
+	// heard are the other owners that refuse messages of rings before a rebuild's.
+	heard map[ring.MemberID]bool
 
 	session session
 	trees   *trees // nil until somebody asks for a sum
@@ -109,11 +112,14 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if v, ok := t.x.vnodes[p]; ok {
 		return v, nil
 	}
-	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector), compared: make(map[ring.MemberID]time.Time)}
+	v := &vnode{life: t.x.config.Random(), peers: make(map[ring.MemberID]causal.Vector)}
 	if err := t.loadSeen(p, v); err != nil {
 		return nil, err
 	}
 	if err := t.loadTrees(p, v); err != nil {
+		return nil, err
+	}
+	if err := t.loadStanding(p, v); err != nil {
 		return nil, err
 	}
 	for class := 1; class <= t.x.ring.Replicas(); class++ {

@@ -3,6 +3,7 @@ package vnode
 import (
 	"time"
 
+	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
 
@@ -10,6 +11,10 @@ import (
 type Config struct {
 	Self ring.MemberID
 	Ring *ring.Ring
+	// Moves are those under way that are to be carried out now, by partition.
+	Moves map[ring.PartitionID]replica.Move
+	// Leaving: the member takes no more hints.
+	Leaving bool
 	// Types has the n of each bucket type that is known. A request that names
 	// another waits, as one of a newer ring does. Not to be changed.
 	Types map[string]int

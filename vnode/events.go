@@ -27,10 +27,12 @@ type Synced struct {
 	Err   error
 }
 
-// Installed tells of a newer agreed state: the ring, Types and HintBytesMax as
-// in Config.
+// Installed tells of a newer agreed state: the ring, Moves, Leaving, Types and
+// HintBytesMax as in Config. They come in the order of their states.
 type Installed struct {
 	Ring         *ring.Ring
+	Moves        map[ring.PartitionID]replica.Move
+	Leaving      bool
 	Types        map[string]int
 	HintBytesMax int64
 }
@@ -112,6 +114,8 @@ const (
 	NoticeHintDropped
 	// NoticeWhole: the vnode, which had lost data, has all of it again.
 	NoticeWhole
+	// NoticeDropped: the vnode, which owns nothing any more, gave up its data.
+	NoticeDropped
 )
 
 // Notice is an observation; it asks for nothing.

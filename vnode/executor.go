@@ -123,10 +123,6 @@ func (x *Executor) request(tx *Tx, r Request) {
 			return
 		}
 	}
-	if !env.Fallback && !x.ring.IsOwner(env.Partition, x.ring.Replicas(), x.config.Self) {
-		tx.Fail(replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, env.Partition))
-		return
-	}
 	if v, ok := x.vnodes[env.Partition]; ok && !v.failedUntil.IsZero() {
 		if tx.now.Before(v.failedUntil) {
 			tx.Fail(replica.Errorf(replica.KindStorage, "the disk returned an error for partition %d lately: its vnode refuses requests for %v", env.Partition, failedFor))
@@ -134,6 +130,17 @@ func (x *Executor) request(tx *Tx, r Request) {
 		}
 		v.failedUntil = time.Time{}
 		tx.notice(NoticeVnodeServes, env.Partition, "")
+	}
+	if !env.Fallback {
+		v, err := tx.vnode(env.Partition)
+		if err != nil {
+			tx.FailRead(err)
+			return
+		}
+		if err := x.admit(v, env); err != nil {
+			tx.Fail(err)
+			return
+		}
 	}
 	x.handler.Handle(tx, env)
 }
@@ -181,6 +188,7 @@ func (x *Executor) install(tx *Tx, e Installed) {
 	if e.Ring.Epoch().Compare(x.ring.Epoch()) > 0 {
 		x.ring = e.Ring
 	}
+	x.config.Moves, x.config.Leaving = e.Moves, e.Leaving
 	x.config.HintBytesMax = e.HintBytesMax
 	// Bucket types come, and never go.
 	if len(e.Types) > len(x.config.Types) {

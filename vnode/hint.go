@@ -28,7 +28,7 @@ func (kv *KV) storeHint(tx *Tx, env replica.Envelope, m replica.Store) {
 		tx.Fail(replica.Invalid("slot", "slot %d of partition %d: there are %d", m.Slot, env.Partition, tx.x.ring.Replicas()))
 		return
 	}
-	if tx.refuseWrite(!incoming.Live()) {
+	if tx.refuseWrite(!incoming.Live()) || tx.refuseLeaving() {
 		return
 	}
 	have, size, err := tx.hint(env.Partition, m.Slot, m.Key)
@@ -68,7 +68,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		tx.Fail(replica.Invalid("slots", "%d slots of partition %d: there are %d", m.Slots, p, tx.x.ring.Replicas()))
 		return
 	}
-	if tx.refuseWrite(m.Write.Delete) {
+	if tx.refuseWrite(m.Write.Delete) || tx.refuseLeaving() {
 		return
 	}
 	before, err := tx.allHints(p, k)
@@ -134,6 +134,15 @@ func writtenBound(before causal.Object, w replica.Write) int {
 	return causal.SizeBound(before) + causal.SizeBound(causal.Object{
 		Context: w.Context.With(causal.Dot{Actor: 1, Counter: 1}), Siblings: []causal.Sibling{written},
 	})
+}
+
+// refuseLeaving answers, if the member is on its way out, that it takes nothing for
+// others any more.
+func (t *Tx) refuseLeaving() bool {
+	if t.x.config.Leaving {
+		t.Fail(replica.Errorf(replica.KindUnavailable, "member %v is leaving and takes no hints", t.x.config.Self))
+	}
+	return t.x.config.Leaving
 }
 
 func (t *Tx) refuseHint(p ring.PartitionID) {

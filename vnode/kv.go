@@ -52,6 +52,10 @@ func (kv *KV) Handle(tx *Tx, env replica.Envelope) {
 		kv.scan(tx, env, m)
 	case replica.Fetch:
 		kv.fetch(tx, env, m)
+	case replica.Inherit:
+		kv.inherit(tx, env, m)
+	case replica.Settle:
+		kv.settle(tx, env, m)
 	default:
 		kv.handleOwn(tx, env)
 	}
@@ -76,6 +80,16 @@ func (kv *KV) handleOwn(tx *Tx, env replica.Envelope) {
 		kv.checkSums(tx, env, m)
 	case replica.Restore:
 		kv.restore(tx, env, m)
+	case replica.Page:
+		kv.page(tx, env, m)
+	case replica.Fence:
+		kv.fence(tx, env, m)
+	case replica.Heard:
+		kv.heard(tx, env, m)
+	case replica.Leftovers:
+		kv.leftovers(tx, env)
+	case replica.Drop:
+		kv.drop(tx, env)
 	default:
 		tx.Fail(replica.Errorf(replica.KindInternal, "%T is no message for a vnode", m))
 	}
@@ -198,6 +212,15 @@ func (kv *KV) receive(tx *Tx, p ring.PartitionID, k replica.Key, incoming causal
 // that is acknowledged.
 func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
 	tx.extendSession(env)
+	v, err := tx.vnode(env.Partition)
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
+	if m.Move != 0 && v.standing.arrival != m.Move {
+		tx.Fail(replica.Errorf(replica.KindAborted, "move %d of partition %d is not under way here", m.Move, env.Partition))
+		return
+	}
 	var answer replica.TransferAnswer
 	for _, item := range m.Items {
 		if !tx.knows(item.Key.Type) {
@@ -221,6 +244,9 @@ func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
 		if changed {
 			answer.Changed++
 		}
+	}
+	if m.Move != 0 && len(m.Items) > 0 {
+		tx.noteCursor(env.Partition, v, m.Items[len(m.Items)-1].Key)
 	}
 	tx.AnswerAllCovered(answer)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/replica"
@@ -41,6 +42,9 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 		v.own.seen = v.own.seen.Join(m.Seen)
 		tx.saveSeen(p, v)
 	}
+	if v.compared == nil {
+		v.compared = make(map[ring.MemberID]time.Time)
+	}
 	v.peers[m.From], v.compared[m.From] = m.Seen, tx.now
 	if v.incomplete && m.Complete {
 		v.sources[m.From] = true
@@ -73,19 +77,29 @@ func (t *Tx) forgetSeen(p ring.PartitionID, v *vnode, fallback bool) {
 
 // isWhole says that what came from the vnode's sources has every write that was
 // acknowledged by a quorum with the help of this one: of each n, more than the
-// others that a quorum may do without.
+// others that a quorum may do without. A person may have settled for fewer.
 func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
+	bound := replica.AllSources
+	if m, ok := x.rebuilding(p); ok {
+		bound = m.Sources
+	}
+	return x.enough(p, v.sources, bound)
+}
+
+// enough says that of the other owners of each class that this member owns, as
+// many are in set as are needed, or as bound allows to settle for.
+func (x *Executor) enough(p ring.PartitionID, set map[ring.MemberID]bool, bound int) bool {
 	owners := x.ring.Owners(p)
 	for n := 1; n <= len(owners); n++ {
 		mine, got := false, 0
 		for _, id := range owners[:n] {
 			if id == x.config.Self {
 				mine = true
-			} else if v.sources[id] {
+			} else if set[id] {
 				got++
 			}
 		}
-		if mine && got < min(n-n/2, n-1) {
+		if mine && got < min(replica.SourcesNeeded(n), bound) {
 			return false
 		}
 	}
@@ -95,13 +109,15 @@ func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
 // Lose adds to b what makes the best of a partition that lost data: what is left
 // of its objects and hints stays, and what was derived from all of them goes. A
 // vnode of an owner answers no reads until it has been compared with enough other
-// owners; before that, a replica.CheckTree sets its indexes right.
-func Lose(b *storage.Batch, left storage.Reader, p ring.PartitionID, slots int, owner bool) error {
+// owners; before that, a replica.CheckTree sets its indexes right. Arrival is the
+// owner's by the ring.
+func Lose(b *storage.Batch, left storage.Reader, p ring.PartitionID, slots int, owner bool, arrival uint64) error {
 	for _, derived := range storage.DerivedRanges(uint32(p)) {
 		b.DeleteRange(derived.Lower, derived.Upper)
 	}
 	if owner {
 		b.Set(incompleteKey(p), []byte{seenVersion})
+		b.Set(standingKey(p), standing{arrival: arrival, settled: true}.append(nil))
 	}
 	hints := hintTotals{count: make([]int64, slots), bytes: make([]int64, slots)}
 	total := int64(0)

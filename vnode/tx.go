@@ -1,6 +1,7 @@
 package vnode
 
 import (
+	"bytes"
 	"slices"
 	"sort"
 	"time"
@@ -20,7 +21,9 @@ type Tx struct {
 
 	batch *storage.Batch
 	open  map[string][]byte // the batch's effect by key; nil is deleted
-	dirty []string          // tracked keys of the batch
+	// dropped are ranges of which the batch leaves only what open has.
+	dropped []storage.Range
+	dirty   []string // tracked keys of the batch
 	// given are the actors that give dots in the batch.
 	given []given
 	gave  map[given]bool
@@ -43,7 +46,19 @@ func (t *Tx) Get(key []byte) ([]byte, error) {
 		}
 		return value, nil
 	}
+	if t.isDropped(key) {
+		return nil, storage.ErrNotFound
+	}
 	return t.view.Get(key)
+}
+
+func (t *Tx) isDropped(key []byte) bool {
+	for _, r := range t.dropped {
+		if bytes.Compare(key, r.Lower) >= 0 && bytes.Compare(key, r.Upper) < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Scan yields what lies in [lower, upper), in order, the batch being made
@@ -55,7 +70,7 @@ func (t *Tx) Scan(lower, upper []byte, yield func(key, value []byte) bool) error
 			changed = append(changed, key)
 		}
 	}
-	if len(changed) == 0 {
+	if len(changed) == 0 && len(t.dropped) == 0 {
 		return t.view.Scan(lower, upper, yield)
 	}
 	slices.Sort(changed)
@@ -74,7 +89,7 @@ func (t *Tx) Scan(lower, upper []byte, yield func(key, value []byte) bool) error
 		if !more {
 			return false
 		}
-		if _, over := t.open[string(key)]; !over {
+		if _, over := t.open[string(key)]; !over && !t.isDropped(key) {
 			more = yield(key, value)
 		}
 		return more
@@ -97,6 +112,18 @@ func (t *Tx) Delete(key []byte) {
 	t.openBatch()
 	t.batch.Delete(key)
 	t.open[string(key)] = nil
+}
+
+// DeleteRange removes the keys in [lower, upper) in the batch being made.
+func (t *Tx) DeleteRange(lower, upper []byte) {
+	t.openBatch()
+	t.batch.DeleteRange(lower, upper)
+	for key := range t.open {
+		if key >= string(lower) && key < string(upper) {
+			t.open[key] = nil
+		}
+	}
+	t.dropped = append(t.dropped, storage.Range{Lower: lower, Upper: upper})
 }
 
 func (t *Tx) openBatch() {

@@ -30,8 +30,9 @@ func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *s
 	if known != "" {
 		log.Error("the store is not as this directory left it: part of its data is gone, and is got back from the other owners before reads are answered")
 		for p := range r.Partitions() {
-			owner := r.IsOwner(ring.PartitionID(p), r.Replicas(), dir.ID())
-			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner); err != nil {
+			slot, owner := r.SlotOf(ring.PartitionID(p), dir.ID())
+			arrival := r.Arrival(ring.Slot{Partition: ring.PartitionID(p), Index: slot})
+			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner, arrival); err != nil {
 				return err
 			}
 		}
