@@ -175,15 +175,6 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
-func TestPlanSaysWhatItDoesNotHonour(t *testing.T) {
-	ms := members(3)
-	ms[1].Weight, ms[2].Zone = 2, "east"
-	p, err := ring.Plan(empty(t, 8, 3), ms)
-	if err != nil || len(p.Notes) != 2 {
-		t.Fatalf("%v, notes %q", err, p.Notes)
-	}
-}
-
 func TestPlanAgainMovesNothing(t *testing.T) {
 	r, ms := empty(t, 64, 3), members(5)
 	p, err := ring.Plan(r, ms)
@@ -203,10 +194,21 @@ func TestPlanAgainMovesNothing(t *testing.T) {
 }
 
 func BenchmarkPlan4096x100(b *testing.B) {
-	r, ms := empty(b, 4096, 3), members(100)
-	for b.Loop() {
-		if _, err := ring.Plan(r, ms); err != nil {
-			b.Fatal(err)
+	plan := func(b *testing.B, r *ring.Ring, ms []ring.Member) {
+		for b.Loop() {
+			if _, err := ring.Plan(r, ms); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
+	various := members(101)
+	for i := range various {
+		various[i].Weight, various[i].Zone = 1+i%3, fmt.Sprint("zone ", i%5)
+	}
+	b.Run("first", func(b *testing.B) { plan(b, empty(b, 4096, 3), members(100)) })
+	b.Run("first, zones and weights", func(b *testing.B) { plan(b, empty(b, 4096, 3), various[:100]) })
+	b.Run("one joins", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), members(101)) })
+	b.Run("one leaves", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), members(100)[1:]) })
+	b.Run("twenty join", func(b *testing.B) { plan(b, planned(b, 4096, 3, 80), members(100)) })
+	b.Run("zones are named", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), various[:100]) })
 }

@@ -65,7 +65,7 @@ func (x *Executor) admit(v *vnode, env replica.Envelope) *replica.Error {
 		}
 		return replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, p)
 	case !x.holds(p, slot, v):
-		return replica.Errorf(replica.KindUnavailable, "member %v was given a slot of partition %d, but does not have its data yet", x.config.Self, p)
+		return replica.Errorf(replica.KindNotOwner, "member %v was given a slot of partition %d, but does not have its data yet", x.config.Self, p)
 	case x.fenced(p, v):
 		if env.From == x.config.Self && compares(env.Message) {
 			return nil
@@ -75,7 +75,7 @@ func (x *Executor) admit(v *vnode, env replica.Envelope) *replica.Error {
 	switch env.Message.(type) {
 	case replica.Store, replica.Coordinate:
 		if m, ok := x.rebuilding(p); ok && !x.enough(p, v.heard, m.Sources) {
-			return replica.Errorf(replica.KindUnavailable, "member %v was given a slot of partition %d, and waits for the other owners to know", x.config.Self, p)
+			return replica.Errorf(replica.KindNotOwner, "member %v was given a slot of partition %d, and waits for the other owners to know", x.config.Self, p)
 		}
 	}
 	return nil

@@ -68,10 +68,13 @@ func (c *coordinator) Write(ctx context.Context, w replica.Write, forwarded bool
 	if route != quorum.RouteOwner || forwarded || r.Err == nil || r.Err.MaybeApplied {
 		return r, err
 	}
-	if k := r.Err.Kind; k != replica.KindStorage && k != replica.KindCorrupt {
+	switch r.Err.Kind {
+	case replica.KindStorage, replica.KindCorrupt, replica.KindNotOwner, replica.KindStaleRing:
+	default:
 		return r, err
 	}
-	// The own disk failed before anything was written: another owner coordinates.
+	// The own vnode wrote nothing, because its disk failed or its slot is on its way
+	// to another member: another owner coordinates.
 	v.Owners = slices.DeleteFunc(slices.Clone(v.Owners), func(o quorum.Candidate) bool { return o.ID == c.self })
 	return c.await(ctx, c.launch(quorum.NewForward(v, w), p, epoch, v.Deadline), true)
 }

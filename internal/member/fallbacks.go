@@ -26,8 +26,10 @@ func (c *coordinator) fallbacks(state *cluster.State, p ring.PartitionID, n int)
 	prefs := c.preferences.Load()
 	if prefs == nil || prefs.state != state {
 		prefs = &preferences{state: state}
-		for id := range state.Members {
-			prefs.members = append(prefs.members, id)
+		for id, m := range state.Members {
+			if m.Role == cluster.RoleStorage && !m.Leaving && !m.Gone {
+				prefs.members = append(prefs.members, id)
+			}
 		}
 		c.preferences.Store(prefs)
 	}

@@ -213,6 +213,7 @@ func (m *Member) open(proven bool) error {
 	m.disk = newDisk(m.config.DataDir, m.config.Logger)
 	c := executor.DefaultConfig()
 	c.Vnode.Self, c.Vnode.Ring, c.Vnode.Types = m.dir.ID(), state.Ring, typesOf(state)
+	c.Vnode.Moves, c.Vnode.Leaving = movesOf(state), state.Members[m.dir.ID()].Leaving
 	c.Vnode.StartCount, c.Vnode.Proven = m.node.Starts(), proven
 	c.Vnode.Random, c.Vnode.HintBytesMax = randomUint64, state.Settings.HintBytesMax
 	c.Behind = m.catchUp
@@ -228,6 +229,7 @@ func (m *Member) open(proven bool) error {
 	}
 	m.repair = newRepairer(m.coord, m.stats.repair, m.config.Logger)
 	m.running.Go(func() { m.repair.run(m.ctx) })
+	m.running.Go(func() { newMover(m.repair).run(m.ctx) })
 	m.running.Go(func() {
 		m.disk.watch(m.ctx, func() int64 { return m.node.State().Settings.DiskReserveBytes }, m.pool.Room)
 	})
@@ -244,6 +246,15 @@ func typesOf(state *cluster.State) map[string]int {
 	return types
 }
 
+// movesOf are the moves that are to be carried out now, by partition.
+func movesOf(state *cluster.State) map[ring.PartitionID]replica.Move {
+	moves := make(map[ring.PartitionID]replica.Move)
+	for _, move := range state.Active() {
+		moves[move.Partition] = move
+	}
+	return moves
+}
+
 func randomUint64() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the process instead
@@ -254,11 +265,16 @@ func randomUint64() uint64 {
 // connected to.
 func (m *Member) follow() {
 	state := m.node.State()
-	m.pool.Install(vnode.Installed{Ring: state.Ring, Types: typesOf(state), HintBytesMax: state.Settings.HintBytesMax})
+	m.pool.Install(vnode.Installed{
+		Ring: state.Ring, Moves: movesOf(state), Leaving: state.Members[m.dir.ID()].Leaving, Types: typesOf(state),
+		HintBytesMax: state.Settings.HintBytesMax,
+	})
 	m.ring.Store(state.Ring)
 	ids := make([]ring.MemberID, 0, len(state.Members))
-	for id := range state.Members {
-		ids = append(ids, id)
+	for id, other := range state.Members {
+		if !other.Gone {
+			ids = append(ids, id)
+		}
 	}
 	m.peers.SetPeers(ids)
 }
@@ -300,6 +316,8 @@ func (m *Member) notice(n vnode.Notice) {
 		m.repair.notice(n)
 	case vnode.NoticeWhole:
 		m.config.Logger.Info("a partition that had lost data has all of it again", "partition", n.Partition)
+	case vnode.NoticeDropped:
+		m.config.Logger.Info("data of a partition that other members own now were given up", "partition", n.Partition)
 	case vnode.NoticeHintStored, vnode.NoticeHintRefused, vnode.NoticeHintDropped:
 		m.repair.notice(n)
 	}

@@ -188,6 +188,11 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		return handoff.Progress{}, true, replica.Errorf(replica.KindOverloaded, "partition %d is being compared", pair.Partition)
 	}
 	r.mu.comparing[pair.Partition] = true
+	secondLook := handoff.SecondLook
+	if slices.Contains(r.mu.missing, pair) {
+		// What is being written is a small part of what lacks.
+		secondLook = 0
+	}
 	r.mu.Unlock()
 	owners := state.Ring.Owners(pair.Partition)
 	config := handoff.ExchangeConfig{
@@ -195,7 +200,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		SelfSlot: slotOf(owners, r.coord.self), PeerSlot: slotOf(owners, pair.Peer),
 		Replicas: state.Ring.Replicas(), Leaves: replica.Leaves(state.Ring.Partitions()),
 		BucketType: bucketType, Class: state.BucketTypes[bucketType].N,
-		SecondLook: handoff.SecondLook, Throttle: r.transfers,
+		SecondLook: secondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)
 	err = r.transfers.run(ctx, pair.Partition, x)

@@ -14,6 +14,7 @@ type repairStats struct {
 	hintsStored, hintsRefused, hintsDropped, hintsDelivered, hintBytes tally
 	sessions, sessionsFailed, differed, sent, sentBytes                tally
 	readBytes, reaped, damaged, restored                               tally
+	moves, movesFailed, movedObjects, movedBytes                       tally
 }
 
 // tally is a counter that ringctl transfers shows, too.
@@ -40,6 +41,10 @@ func newRepairStats(registry *prometheus.Registry) *repairStats {
 		{&s.readBytes, "anti_entropy_bytes_read_total", "Bytes of sums, entries and heads that were compared."},
 		{&s.reaped, "deletes_reaped_total", "Deletions forgotten because every owner had seen them."},
 		{&s.damaged, "records_corrupt_total", "Records found corrupt."},
+		{&s.moves, "moves_handed_over_total", "Slots whose data was brought to their new owner."},
+		{&s.movesFailed, "moves_failed_total", "Attempts to hand a slot over that did not come to their end."},
+		{&s.movedObjects, "moved_objects_total", "Objects brought to new owners of slots."},
+		{&s.movedBytes, "moved_bytes_total", "Bytes of the objects brought to new owners of slots."},
 		{&s.restored, "records_restored_total", "Corrupt records restored from other owners."},
 	} {
 		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "ringd", Name: c.name, Help: c.help}, func() float64 {
@@ -61,6 +66,16 @@ func (s *repairStats) exchanged(p handoff.Progress, busy bool, err *replica.Erro
 	s.sent.Add(int64(p.Done))
 	s.sentBytes.Add(int64(p.Bytes))
 	s.readBytes.Add(int64(p.Read))
+}
+
+func (s *repairStats) moved(p handoff.Progress, err *replica.Error) {
+	if err != nil {
+		s.movesFailed.Inc()
+	} else {
+		s.moves.Inc()
+	}
+	s.movedObjects.Add(int64(p.Done))
+	s.movedBytes.Add(p.Bytes)
 }
 
 func (s *repairStats) delivered(p handoff.Progress) {

@@ -1,0 +1,119 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/replica"
+	"github.com/ringd/ringd/ring"
+)
+
+// startMember starts a member in this process, which ends with the test.
+func startMember(t *testing.T, name string, join ...string) *Member {
+	t.Helper()
+	c := DefaultConfig()
+	c.DataDir, c.Name = t.TempDir(), name
+	c.Listen, c.Gossip, c.HTTP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	c.Partitions, c.Bootstrap, c.Join = 32, len(join) == 0, join
+	c.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("member", name)
+	m, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	return m
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Log(string(b))
+	return len(b), nil
+}
+
+// until waits for what takes a while.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("it never came to be that %s", what)
+		case <-ticker.C:
+		}
+	}
+}
+
+func commitAll(t *testing.T, m *Member, changes map[ring.MemberID]cluster.Change) {
+	t.Helper()
+	if changes != nil {
+		if err := m.Apply(t.Context(), cluster.Command{Stage: &cluster.Stage{Changes: changes}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := m.State()
+	if _, err := m.Commit(t.Context(), s.Ring.Epoch(), s.Revision, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMembersJoinAndLeave(t *testing.T) {
+	members := []*Member{startMember(t, "a")}
+	for _, name := range []string{"b", "c"} {
+		members = append(members, startMember(t, name, members[0].Endpoints().GRPC))
+	}
+	until(t, "three members are known", func() bool { return len(members[0].State().Members) == 3 })
+	commitAll(t, members[0], nil)
+	for _, m := range members {
+		until(t, "all know the owners", func() bool { return m.State().Ring.HasOwners() })
+	}
+	put := func(m *Member, i int) {
+		_, err := m.Write(t.Context(), replica.Write{
+			Key: replica.Key{Type: "default", Bucket: "b", Key: fmt.Sprint(i)}, Value: []byte(fmt.Sprint("value ", i)),
+			Request: [16]byte{1, byte(i), byte(i >> 8)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 500 {
+		put(members[i%3], i)
+	}
+	for _, name := range []string{"d", "e"} {
+		members = append(members, startMember(t, name, members[0].Endpoints().GRPC))
+	}
+	joined := map[ring.MemberID]cluster.Change{members[3].dir.ID(): {Join: true}, members[4].dir.ID(): {Join: true}}
+	commitAll(t, members[1], joined)
+	settled := func() bool {
+		for _, m := range members {
+			if len(m.State().Moves) > 0 || m.State().Version != members[0].State().Version {
+				return false
+			}
+		}
+		return true
+	}
+	until(t, "all slots have moved", settled)
+	check := func(m *Member) {
+		for i := range 500 {
+			g, err := m.Get(t.Context(), replica.Get{Key: replica.Key{Type: "default", Bucket: "b", Key: fmt.Sprint(i)}, Options: replica.Options{R: replica.All}})
+			if err != nil || len(g.Object.Siblings) != 1 || string(g.Object.Siblings[0].Value) != fmt.Sprint("value ", i) {
+				t.Fatalf("key %d: %+v, %v", i, g, err)
+			}
+		}
+	}
+	check(members[4])
+	commitAll(t, members[2], map[ring.MemberID]cluster.Change{members[0].dir.ID(): {Leave: true}})
+	until(t, "the member that leaves is out", func() bool { return members[2].State().Removed[members[0].dir.ID()] })
+	check(members[3])
+}
