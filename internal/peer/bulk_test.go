@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -90,9 +91,10 @@ func TestBulkQueueIsItsOwn(t *testing.T) {
 	}
 }
 
-// older speaks version 1, and answers all that it knows.
+// older speaks an earlier version, and answers all that the tests send it.
 type older struct {
 	peerpb.UnimplementedPeerServer
+	wire  uint32
 	hello func() *peerpb.Hello
 }
 
@@ -101,7 +103,7 @@ func (s *older) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Fr
 		return err
 	}
 	h := s.hello()
-	h.WireMin, h.WireMax = 1, 1
+	h.WireMin, h.WireMax = 1, s.wire
 	frame := &peerpb.Frame{Hello: h}
 	for {
 		if err := stream.Send(frame); err != nil {
@@ -119,6 +121,8 @@ func (s *older) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Fr
 				out.Message = &peerpb.Envelope_StoreAnswer{StoreAnswer: &peerpb.StoreAnswer{Durable: true}}
 			case *peerpb.Envelope_Forward:
 				out.Message = &peerpb.Envelope_ForwardAnswer{ForwardAnswer: &peerpb.ForwardAnswer{}}
+			case *peerpb.Envelope_Transfer:
+				out.Message = &peerpb.Envelope_TransferAnswer{TransferAnswer: &peerpb.TransferAnswer{}}
 			default:
 				return errMalformed
 			}
@@ -127,8 +131,40 @@ func (s *older) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Fr
 	}
 }
 
-// A member of the version before is sent what it understands, and nothing else.
-func TestMemberOfVersion1(t *testing.T) {
+// A member of an earlier version is sent what it understands, and nothing else.
+func TestMemberOfEarlierVersion(t *testing.T) {
+	item := []replica.Item{{Object: []byte("object")}}
+	for wire, test := range map[uint32]struct{ sent, unsendable []replica.Envelope }{
+		1: {
+			sent: []replica.Envelope{
+				{Message: store(1)},
+				{Message: replica.Forward{}},
+			},
+			unsendable: []replica.Envelope{
+				{Message: store(1), Fallback: true},
+				{Message: replica.Forward{Write: replica.Write{Expiry: 1}}},
+				{Message: replica.Capture{}},
+				{Message: replica.Release{}},
+			},
+		},
+		2: {
+			sent: []replica.Envelope{
+				{Message: store(1), Fallback: true},
+				{Message: replica.Forward{Write: replica.Write{Expiry: 1}}},
+				{Message: replica.Transfer{Items: item}},
+			},
+			unsendable: []replica.Envelope{
+				{Message: replica.Inherit{Move: 1}},
+				{Message: replica.Transfer{Items: item, Move: 1}},
+				{Message: replica.Settle{Move: 1}},
+			},
+		},
+	} {
+		t.Run(fmt.Sprint(wire), func(t *testing.T) { testEarlierVersion(t, wire, test.sent, test.unsendable) })
+	}
+}
+
+func testEarlierVersion(t *testing.T, wire uint32, sent, unsendable []replica.Envelope) {
 	var n network
 	b := startMember(t, &n, 2, echo{}, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,7 +172,7 @@ func TestMemberOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := grpc.NewServer(b.config.ServerOptions()...)
-	peerpb.RegisterPeerServer(s, &older{hello: func() *peerpb.Hello { return b.ownHello(id(1)) }})
+	peerpb.RegisterPeerServer(s, &older{wire: wire, hello: func() *peerpb.Hello { return b.ownHello(id(1)) }})
 	served := make(chan struct{})
 	go func() { defer close(served); s.Serve(l) }()
 	defer func() { s.Stop(); <-served }()
@@ -149,26 +185,18 @@ func TestMemberOfVersion1(t *testing.T) {
 		a.Send(env, func(env replica.Envelope, err error) { out <- outcome{env, err} })
 		return get(t, out)
 	}
-	for _, env := range []replica.Envelope{
-		{Message: store(1)},
-		{Message: replica.Forward{}},
-	} {
+	for _, env := range sent {
 		if o := send(env); o.err != nil {
 			t.Errorf("%T: %v", env.Message, o.err)
 		}
 	}
-	for _, env := range []replica.Envelope{
-		{Message: store(1), Fallback: true},
-		{Message: replica.Forward{Write: replica.Write{Expiry: 1}}},
-		{Message: replica.Capture{}},
-		{Message: replica.Release{}},
-	} {
+	for _, env := range unsendable {
 		o := send(env)
-		if !errors.Is(o.err, ErrUnsendable) || MayHaveArrived(o.err) || !strings.Contains(o.err.Error(), "version 1") {
+		if !errors.Is(o.err, ErrUnsendable) || MayHaveArrived(o.err) || !strings.Contains(o.err.Error(), fmt.Sprintf("speaks version %d ", wire)) {
 			t.Errorf("%T: %v", env.Message, o.err)
 		}
 	}
-	if s := a.statsOf(2); s.WireVersion != 1 || s.Problem != "" {
+	if s := a.statsOf(2); s.WireVersion != wire || s.Problem != "" {
 		t.Errorf("stats: %+v", s)
 	}
 }

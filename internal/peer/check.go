@@ -19,7 +19,7 @@ const (
 // leavesMax is of a ring with one partition.
 var leavesMax = replica.Leaves(1)
 
-// check returns what is wrong with a message that compares or mends, beside its
+// check returns what is wrong with a message that compares, mends or moves, beside its
 // vectors and objects. Both ends hold it to that.
 func check(m replica.Message) error {
 	switch m := m.(type) {
@@ -47,6 +47,9 @@ func check(m replica.Message) error {
 	case replica.FetchAnswer:
 		return checkParts(len(m.Objects))
 	case replica.Transfer:
+		if m.Move != 0 && len(m.Items) == 0 {
+			return errors.New("a cursor of a move without the item that it is at")
+		}
 		return checkItems(m.Items)
 	case replica.TransferAnswer:
 		return checkLimit(m.Changed)
@@ -54,6 +57,13 @@ func check(m replica.Message) error {
 		if m.From.IsZero() {
 			return errors.New("what no member had seen")
 		}
+	case replica.Inherit:
+		if m.Rebuild {
+			return errors.New("only a member itself has its slot rebuilt")
+		}
+		return checkMove(m.Move)
+	case replica.Settle:
+		return checkMove(m.Move)
 	}
 	return nil
 }
@@ -78,6 +88,13 @@ func checkClass(class int) error {
 func checkLimit(n int) error {
 	if n < 0 || int64(n) > maxUint32 {
 		return fmt.Errorf("a count of %d", n)
+	}
+	return nil
+}
+
+func checkMove(number uint64) error {
+	if number == 0 {
+		return errors.New("a move without number")
 	}
 	return nil
 }

@@ -30,6 +30,16 @@ func TestUnsendableExchange(t *testing.T) {
 		replica.CheckAnswer{},
 		replica.Restore{},
 		replica.RestoreAnswer{},
+		replica.Page{},
+		replica.PageAnswer{},
+		replica.Fence{Move: 1},
+		replica.FenceAnswer{},
+		replica.Heard{From: id(1)},
+		replica.HeardAnswer{},
+		replica.Leftovers{},
+		replica.LeftoversAnswer{},
+		replica.Drop{},
+		replica.DropAnswer{},
 
 		replica.CaptureAnswer{Seen: bad},
 		replica.CaptureAnswer{Roots: []replica.Root{{Class: 256}}},
@@ -54,6 +64,10 @@ func TestUnsendableExchange(t *testing.T) {
 		replica.TransferAnswer{Changed: -1},
 		replica.Adopt{},
 		replica.Adopt{From: id(1), Seen: bad},
+		replica.Transfer{Move: 1},
+		replica.Inherit{},
+		replica.Inherit{Move: 1, Rebuild: true},
+		replica.Settle{Life: 1},
 	} {
 		if err := encode(new(peerpb.Envelope), &replica.Envelope{Message: m}, 1, epoch0); !errors.Is(err, ErrUnsendable) {
 			t.Errorf("%T: %v", m, err)
@@ -108,6 +122,10 @@ func TestMalformedExchange(t *testing.T) {
 		"item without":       {Message: &peerpb.Envelope_Transfer{Transfer: &peerpb.Transfer{Keys: [][]byte{key}}}},
 		"item of nothing":    {Message: &peerpb.Envelope_Transfer{Transfer: &peerpb.Transfer{Keys: [][]byte{key}, Objects: [][]byte{{}}}}},
 		"items":              {Message: &peerpb.Envelope_Transfer{Transfer: &peerpb.Transfer{Keys: tooMany, Objects: tooMany}}},
+		"cursor of no item":  {Message: &peerpb.Envelope_Transfer{Transfer: &peerpb.Transfer{Move: 1}}},
+		"inherit no move":    {Message: &peerpb.Envelope_Inherit{Inherit: new(peerpb.Inherit)}},
+		"inherit cursor":     {Message: &peerpb.Envelope_InheritAnswer{InheritAnswer: &peerpb.InheritAnswer{After: bad}}},
+		"settle no move":     {Message: &peerpb.Envelope_Settle{Settle: &peerpb.Settle{Life: 1}}},
 		"adopt from nobody":  {Message: &peerpb.Envelope_Adopt{Adopt: &peerpb.Adopt{From: make([]byte, 16)}}},
 		"adopt from":         {Message: &peerpb.Envelope_Adopt{Adopt: &peerpb.Adopt{From: []byte{1}}}},
 		"adopt from longer":  {Message: &peerpb.Envelope_Adopt{Adopt: &peerpb.Adopt{From: append(make([]byte, 16), 1)}}},
@@ -132,13 +150,15 @@ func TestAnswersOfExchange(t *testing.T) {
 		{replica.Transfer{}, replica.TransferAnswer{}},
 		{replica.Adopt{}, replica.AdoptAnswer{}},
 		{replica.Release{}, replica.ReleaseAnswer{}},
+		{replica.Inherit{}, replica.InheritAnswer{}},
+		{replica.Settle{}, replica.SettleAnswer{}},
 		{replica.Read{}, replica.ReadAnswer{}},
 		{replica.Store{}, replica.StoreAnswer{}},
 		{replica.Forward{}, replica.ForwardAnswer{}},
 		{replica.List{}, replica.ListAnswer{}},
 	}
 	for i, asked := range pairs {
-		if kind := kindOf(asked[0]); kind == noRequest || kind.isBulk() != (i < 9) || !kind.answeredBy(replica.Failure{}) {
+		if kind := kindOf(asked[0]); kind == noRequest || kind.isBulk() != (i < 11) || !kind.answeredBy(replica.Failure{}) {
 			t.Errorf("%T is of kind %d", asked[0], kind)
 		}
 		for j, answer := range pairs {

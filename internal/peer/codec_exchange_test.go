@@ -21,6 +21,7 @@ func genList[T any](t *rapid.T, gen func(*rapid.T) T) []T {
 }
 
 func genNumber(t *rapid.T) uint64 { return rapid.Uint64().Draw(t, "number") }
+func genMove(t *rapid.T) uint64   { return rapid.Uint64Min(1).Draw(t, "move") }
 func genClass(t *rapid.T) int     { return rapid.IntRange(0, classMax).Draw(t, "class") }
 func genLimit(t *rapid.T) int     { return rapid.IntRange(0, maxUint32).Draw(t, "limit") }
 func genLeaf(t *rapid.T) uint32   { return rapid.Uint32Range(0, leavesMax-1).Draw(t, "leaf") }
@@ -44,7 +45,7 @@ func genCursor(t *rapid.T) (bool, replica.Key) {
 	return false, replica.Key{}
 }
 
-const exchangeKinds = 18
+const exchangeKinds = 22
 
 func genExchange(t *rapid.T, kind int) replica.Message {
 	switch kind {
@@ -89,9 +90,13 @@ func genExchange(t *rapid.T, kind int) replica.Message {
 	case 11:
 		return replica.FetchAnswer{Objects: genList(t, func(t *rapid.T) []byte { return genBytes(t, "object") })}
 	case 12:
-		return replica.Transfer{Items: genList(t, func(t *rapid.T) replica.Item {
+		m := replica.Transfer{Items: genList(t, func(t *rapid.T) replica.Item {
 			return replica.Item{Key: genKey(t), Object: rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "object")}
 		})}
+		if len(m.Items) > 0 {
+			m.Move = genNumber(t)
+		}
+		return m
 	case 13:
 		return replica.TransferAnswer{Changed: genLimit(t)}
 	case 14:
@@ -100,8 +105,18 @@ func genExchange(t *rapid.T, kind int) replica.Message {
 		return replica.AdoptAnswer{}
 	case 16:
 		return replica.Release{}
+	case 17:
+		return replica.ReleaseAnswer{}
+	case 18:
+		return replica.Inherit{Move: genMove(t)}
+	case 19:
+		var a replica.InheritAnswer
+		a.Started, a.After = genCursor(t)
+		return a
+	case 20:
+		return replica.Settle{Move: genMove(t), Life: genNumber(t)}
 	}
-	return replica.ReleaseAnswer{}
+	return replica.SettleAnswer{}
 }
 
 // goldenFrame2 has what version 2 added.
@@ -138,4 +153,17 @@ func goldenFrame2(t testing.TB) *peerpb.Frame {
 		replica.Release{},
 		replica.ReleaseAnswer{},
 	}, true)
+}
+
+// goldenFrame3 has what version 3 added.
+func goldenFrame3(t testing.TB) *peerpb.Frame {
+	key := replica.Key{Type: "default", Bucket: "b\xff", Key: "k\x00"}
+	return frameOf(t, []replica.Message{
+		replica.Inherit{Move: 300},
+		replica.InheritAnswer{},
+		replica.InheritAnswer{Started: true, After: key},
+		replica.Transfer{Items: []replica.Item{{Key: key, Object: []byte("object")}}, Move: 300},
+		replica.Settle{Move: 300, Life: 0xabcdef},
+		replica.SettleAnswer{},
+	}, false)
 }

@@ -274,6 +274,7 @@ func frameOf(t testing.TB, messages []replica.Message, fallback bool) *peerpb.Fr
 func TestGoldenFrames(t *testing.T) {
 	t.Run("v1", func(t *testing.T) { checkGolden(t, goldenFrame(t), "testdata/frame.v1.hex") })
 	t.Run("v2", func(t *testing.T) { checkGolden(t, goldenFrame2(t), "testdata/frame.v2.hex") })
+	t.Run("v3", func(t *testing.T) { checkGolden(t, goldenFrame3(t), "testdata/frame.v3.hex") })
 }
 
 func checkGolden(t *testing.T, frame *peerpb.Frame, goldenFile string) {
@@ -328,7 +329,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
-	for _, e := range append(goldenFrame(f).Envelopes, goldenFrame2(f).Envelopes...) {
+	for _, e := range slices.Concat(goldenFrame(f).Envelopes, goldenFrame2(f).Envelopes, goldenFrame3(f).Envelopes) {
 		b, err := proto.Marshal(&peerpb.Frame{Envelopes: []*peerpb.Envelope{e}})
 		if err != nil {
 			f.Fatal(err)

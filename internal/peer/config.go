@@ -33,8 +33,8 @@ type Config struct {
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Logger *slog.Logger
 
-	// Streams to each other member, beside one for what compares and mends
-	// vnodes, so that a repair delays no client; of the rest, a partition's
+	// Streams to each other member, beside one for what compares, mends
+	// and moves vnodes, so that it delays no client; of the rest, a partition's
 	// messages all take the same.
 	// Each is read, decoded and acted on by one goroutine: with two, a large
 	// object holds up only every other partition; more would carry less per

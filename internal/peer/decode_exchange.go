@@ -7,7 +7,7 @@ import (
 	"github.com/ringd/ringd/replica"
 )
 
-// decodeExchange is decode for the messages that compare and mend. Counts are
+// decodeExchange is decode for the messages that compare, mend and move. Counts are
 // checked before room is made for them. Its error is errMalformed.
 func decodeExchange(from *peerpb.Envelope) (replica.Message, error) {
 	m, err := unpackExchange(from)
@@ -71,6 +71,16 @@ func unpackExchange(from *peerpb.Envelope) (replica.Message, error) {
 		return replica.Release{}, nil
 	case *peerpb.Envelope_ReleaseAnswer:
 		return replica.ReleaseAnswer{}, nil
+	case *peerpb.Envelope_Inherit:
+		return replica.Inherit{Move: m.Inherit.GetMove()}, nil
+	case *peerpb.Envelope_InheritAnswer:
+		var out replica.InheritAnswer
+		out.Started, out.After, err = unpackCursor(m.InheritAnswer.GetAfter())
+		return out, err
+	case *peerpb.Envelope_Settle:
+		return replica.Settle{Move: m.Settle.GetMove(), Life: m.Settle.GetLife()}, nil
+	case *peerpb.Envelope_SettleAnswer:
+		return replica.SettleAnswer{}, nil
 	}
 	return nil, fmt.Errorf("%w: an envelope without a message that is known here", errMalformed)
 }
@@ -202,7 +212,7 @@ func unpackItems(t *peerpb.Transfer) (replica.Message, error) {
 	if len(objects) != len(keys) {
 		return nil, fmt.Errorf("%w: %d objects of %d keys", errMalformed, len(objects), len(keys))
 	}
-	var out replica.Transfer
+	out := replica.Transfer{Move: t.GetMove()}
 	if len(keys) > 0 {
 		out.Items = make([]replica.Item, len(keys))
 	}

@@ -1,5 +1,5 @@
 // Package peer carries messages between the members of a cluster over gRPC: few
-// bidirectional streams per pair, chosen by partition, and one for repair, with
+// bidirectional streams per pair, chosen by partition, and one for repair and moves, with
 // everything that waits for a stream put into one frame; control calls; and the
 // connections of the agreed log.
 //

@@ -7,7 +7,7 @@ import (
 	"github.com/ringd/ringd/replica"
 )
 
-// encodeExchange is encode for the messages that compare and mend. Its error is
+// encodeExchange is encode for the messages that compare, mend and move. Its error is
 // ErrUnsendable.
 func encodeExchange(to *peerpb.Envelope, m replica.Message) error {
 	if err := check(m); err != nil {
@@ -61,7 +61,9 @@ func encodeExchange(to *peerpb.Envelope, m replica.Message) error {
 	case replica.FetchAnswer:
 		to.Message = &peerpb.Envelope_FetchAnswer{FetchAnswer: &peerpb.FetchAnswer{Objects: m.Objects}}
 	case replica.Transfer:
-		to.Message = &peerpb.Envelope_Transfer{Transfer: packItems(m.Items)}
+		out := packItems(m.Items)
+		out.Move = m.Move
+		to.Message = &peerpb.Envelope_Transfer{Transfer: out}
 	case replica.TransferAnswer:
 		to.Message = &peerpb.Envelope_TransferAnswer{TransferAnswer: &peerpb.TransferAnswer{Changed: uint32(m.Changed)}}
 	case replica.Adopt:
@@ -74,6 +76,14 @@ func encodeExchange(to *peerpb.Envelope, m replica.Message) error {
 		to.Message = &peerpb.Envelope_Release{Release: new(peerpb.Release)}
 	case replica.ReleaseAnswer:
 		to.Message = &peerpb.Envelope_ReleaseAnswer{ReleaseAnswer: new(peerpb.ReleaseAnswer)}
+	case replica.Inherit:
+		to.Message = &peerpb.Envelope_Inherit{Inherit: &peerpb.Inherit{Move: m.Move}}
+	case replica.InheritAnswer:
+		to.Message = &peerpb.Envelope_InheritAnswer{InheritAnswer: &peerpb.InheritAnswer{After: packCursor(m.Started, m.After)}}
+	case replica.Settle:
+		to.Message = &peerpb.Envelope_Settle{Settle: &peerpb.Settle{Move: m.Move, Life: m.Life}}
+	case replica.SettleAnswer:
+		to.Message = &peerpb.Envelope_SettleAnswer{SettleAnswer: new(peerpb.SettleAnswer)}
 	default:
 		return fmt.Errorf("%w: %T does not leave a member", ErrUnsendable, m)
 	}

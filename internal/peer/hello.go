@@ -10,7 +10,7 @@ import (
 // The versions of the protocol that this release speaks.
 const (
 	wireMin = 1
-	wireMax = 2
+	wireMax = 3
 )
 
 // capabilitiesMax bounds what is remembered of a peer's hello.

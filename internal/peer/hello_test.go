@@ -131,7 +131,8 @@ func TestMalformedFramesEndTheStream(t *testing.T) {
 		"an answer":    {Envelopes: []*peerpb.Envelope{{Id: 1, Message: &peerpb.Envelope_StoreAnswer{StoreAnswer: &peerpb.StoreAnswer{}}}}},
 		"no id":        {Envelopes: []*peerpb.Envelope{{Message: &peerpb.Envelope_Read{Read: &peerpb.Read{Key: packKey(replica.Key{})}}}}},
 		"no message":   {Envelopes: []*peerpb.Envelope{{Id: 1}}},
-		"bad key":      {Envelopes: []*peerpb.Envelope{{Id: 1, Message: &peerpb.Envelope_Read{Read: &peerpb.Read{Key: []byte{9}}}}}},
+		"a request of version 2 where 1 is spoken": {Envelopes: []*peerpb.Envelope{{Id: 1, Message: &peerpb.Envelope_Release{Release: &peerpb.Release{}}}}},
+		"bad key": {Envelopes: []*peerpb.Envelope{{Id: 1, Message: &peerpb.Envelope_Read{Read: &peerpb.Read{Key: []byte{9}}}}}},
 	} {
 		var n network
 		b := startMember(t, &n, 2, echo{}, nil)

@@ -110,6 +110,9 @@ func (in *incoming) receive() error {
 			if kindOf(envs[i].Message) == noRequest {
 				return fmt.Errorf("%w: a %T where requests are expected", errMalformed, envs[i].Message)
 			}
+			if since := wireOf(&envs[i]); since > in.pump.wire {
+				return fmt.Errorf("%w: a %T of version %d of the protocol between members, where %d is spoken", errMalformed, envs[i].Message, since, in.pump.wire)
+			}
 			envs[i].From, envs[i].To = in.from, in.t.config.Self
 			in.handler.Receive(envs[i], in)
 		}

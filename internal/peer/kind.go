@@ -15,7 +15,7 @@ const (
 	storeRequest
 	forwardRequest
 	listRequest
-	// From here on, what compares and mends.
+	// From here on, what compares, mends and moves.
 	captureRequest
 	sumsRequest
 	entriesRequest
@@ -25,20 +25,38 @@ const (
 	transferRequest
 	adoptRequest
 	releaseRequest
+	inheritRequest
+	settleRequest
 )
 
 // checkWire refuses a request that a member who speaks the given version of the
 // protocol would not understand, or would take for another. The error is
 // ErrUnsendable. What an older member leaves out of its answers it has not got.
 func checkWire(env *replica.Envelope, wire uint32) error {
-	if wire >= 2 {
-		return nil
-	}
-	forward, _ := env.Message.(replica.Forward)
-	if env.Fallback || forward.Write.Expiry != 0 || kindOf(env.Message).isBulk() {
-		return fmt.Errorf("%w: the member speaks version %d of the protocol between members, which has no such request: upgrade it", ErrUnsendable, wire)
+	if since := wireOf(env); wire < since {
+		return fmt.Errorf("%w: the member speaks version %d of the protocol between members, and version %d is the first that has such a request: upgrade the member", ErrUnsendable, wire, since)
 	}
 	return nil
+}
+
+// wireOf is the version that a request is there since, as it is.
+func wireOf(env *replica.Envelope) uint32 {
+	switch m := env.Message.(type) {
+	case replica.Inherit, replica.Settle:
+		return 3
+	case replica.Transfer:
+		if m.Move != 0 {
+			return 3
+		}
+	case replica.Forward:
+		if m.Write.Expiry != 0 {
+			return 2
+		}
+	}
+	if env.Fallback || kindOf(env.Message).isBulk() {
+		return 2
+	}
+	return 1
 }
 
 // isBulk reports whether the request, and its answer, take the stream that no
@@ -73,6 +91,10 @@ func kindOf(m replica.Message) requestKind {
 		return adoptRequest
 	case replica.Release:
 		return releaseRequest
+	case replica.Inherit:
+		return inheritRequest
+	case replica.Settle:
+		return settleRequest
 	}
 	return noRequest
 }
@@ -105,6 +127,10 @@ func (k requestKind) answeredBy(m replica.Message) bool {
 		return k == adoptRequest
 	case replica.ReleaseAnswer:
 		return k == releaseRequest
+	case replica.InheritAnswer:
+		return k == inheritRequest
+	case replica.SettleAnswer:
+		return k == settleRequest
 	case replica.Failure:
 		return k != noRequest
 	}

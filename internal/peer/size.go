@@ -57,8 +57,8 @@ func sizeOf(m replica.Message) int {
 	return n
 }
 
-// sizeOfExchange is sizeOf beyond the envelope, of the messages that compare and
-// mend.
+// sizeOfExchange is sizeOf beyond the envelope, of the messages that compare,
+// mend and move.
 func sizeOfExchange(m replica.Message) int {
 	switch m := m.(type) {
 	case replica.CaptureAnswer:
@@ -99,6 +99,8 @@ func sizeOfExchange(m replica.Message) int {
 		return n
 	case replica.Adopt:
 		return entryBytes * len(m.Seen)
+	case replica.InheritAnswer:
+		return keyParts + keyBytes(m.After)
 	}
 	return 0
 }

@@ -14,7 +14,7 @@ import (
 
 // However large the numbers are, a message is taken for no less than it is.
 func TestSizeOfLargestNumbers(t *testing.T) {
-	for _, frame := range []*peerpb.Frame{goldenFrame(t), goldenFrame2(t)} {
+	for _, frame := range []*peerpb.Frame{goldenFrame(t), goldenFrame2(t), goldenFrame3(t)} {
 		envs, _, err := decodeFrame(nil, frame, epoch0)
 		if err != nil {
 			t.Fatal(err)
@@ -26,6 +26,14 @@ func TestSizeOfLargestNumbers(t *testing.T) {
 			}
 			if f := e.GetFailure().GetError(); f != nil {
 				f.Needed, f.Got, f.RetryAfterNs = math.MaxUint32, math.MaxUint32, -1
+			}
+			switch m := e.GetMessage().(type) {
+			case *peerpb.Envelope_Inherit:
+				m.Inherit.Move = math.MaxUint64
+			case *peerpb.Envelope_Transfer:
+				m.Transfer.Move = math.MaxUint64
+			case *peerpb.Envelope_Settle:
+				m.Settle.Move, m.Settle.Life = math.MaxUint64, math.MaxUint64
 			}
 			if size, estimate := proto.Size(&peerpb.Frame{Envelopes: []*peerpb.Envelope{e}}), sizeOf(envs[i].Message); size > estimate {
 				t.Errorf("%T of %d bytes is taken for %d", envs[i].Message, size, estimate)
@@ -65,6 +73,7 @@ func TestSizeOfManyParts(t *testing.T) {
 		replica.FetchAnswer{Objects: make([][]byte, n)},
 		replica.Transfer{Items: items},
 		replica.Adopt{From: id(1), Seen: v},
+		replica.InheritAnswer{Started: true, After: long},
 	} {
 		var out peerpb.Envelope
 		if err := encode(&out, &replica.Envelope{Message: m}, 1, epoch0); err != nil {

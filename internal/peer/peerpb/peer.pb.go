@@ -457,6 +457,10 @@ type Envelope struct {
 	//	*Envelope_AdoptAnswer
 	//	*Envelope_Release
 	//	*Envelope_ReleaseAnswer
+	//	*Envelope_Inherit
+	//	*Envelope_InheritAnswer
+	//	*Envelope_Settle
+	//	*Envelope_SettleAnswer
 	Message       isEnvelope_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -784,6 +788,42 @@ func (x *Envelope) GetReleaseAnswer() *ReleaseAnswer {
 	return nil
 }
 
+func (x *Envelope) GetInherit() *Inherit {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Inherit); ok {
+			return x.Inherit
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetInheritAnswer() *InheritAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_InheritAnswer); ok {
+			return x.InheritAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetSettle() *Settle {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_Settle); ok {
+			return x.Settle
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetSettleAnswer() *SettleAnswer {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_SettleAnswer); ok {
+			return x.SettleAnswer
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Message interface {
 	isEnvelope_Message()
 }
@@ -897,6 +937,23 @@ type Envelope_ReleaseAnswer struct {
 	ReleaseAnswer *ReleaseAnswer `protobuf:"bytes,33,opt,name=release_answer,json=releaseAnswer,proto3,oneof"`
 }
 
+type Envelope_Inherit struct {
+	// Since version 3, likewise:
+	Inherit *Inherit `protobuf:"bytes,34,opt,name=inherit,proto3,oneof"`
+}
+
+type Envelope_InheritAnswer struct {
+	InheritAnswer *InheritAnswer `protobuf:"bytes,35,opt,name=inherit_answer,json=inheritAnswer,proto3,oneof"`
+}
+
+type Envelope_Settle struct {
+	Settle *Settle `protobuf:"bytes,36,opt,name=settle,proto3,oneof"`
+}
+
+type Envelope_SettleAnswer struct {
+	SettleAnswer *SettleAnswer `protobuf:"bytes,37,opt,name=settle_answer,json=settleAnswer,proto3,oneof"`
+}
+
 func (*Envelope_Read) isEnvelope_Message() {}
 
 func (*Envelope_ReadAnswer) isEnvelope_Message() {}
@@ -950,6 +1007,14 @@ func (*Envelope_AdoptAnswer) isEnvelope_Message() {}
 func (*Envelope_Release) isEnvelope_Message() {}
 
 func (*Envelope_ReleaseAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Inherit) isEnvelope_Message() {}
+
+func (*Envelope_InheritAnswer) isEnvelope_Message() {}
+
+func (*Envelope_Settle) isEnvelope_Message() {}
+
+func (*Envelope_SettleAnswer) isEnvelope_Message() {}
 
 type Read struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2553,9 +2618,11 @@ func (x *FetchAnswer) GetObjects() [][]byte {
 }
 
 type Transfer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
-	Objects       [][]byte               `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Keys    [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	Objects [][]byte               `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	// move whose cursor the last key becomes; 0 is none. Since version 3.
+	Move          uint64 `protobuf:"varint,3,opt,name=move,proto3" json:"move,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2602,6 +2669,13 @@ func (x *Transfer) GetObjects() [][]byte {
 		return x.Objects
 	}
 	return nil
+}
+
+func (x *Transfer) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
 }
 
 type TransferAnswer struct {
@@ -2825,6 +2899,183 @@ func (*ReleaseAnswer) Descriptor() ([]byte, []int) {
 	return file_peerpb_peer_proto_rawDescGZIP(), []int{34}
 }
 
+type Inherit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Move          uint64                 `protobuf:"varint,1,opt,name=move,proto3" json:"move,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Inherit) Reset() {
+	*x = Inherit{}
+	mi := &file_peerpb_peer_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Inherit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Inherit) ProtoMessage() {}
+
+func (x *Inherit) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Inherit.ProtoReflect.Descriptor instead.
+func (*Inherit) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Inherit) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
+}
+
+type InheritAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// after is a cursor.
+	After         []byte `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InheritAnswer) Reset() {
+	*x = InheritAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InheritAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InheritAnswer) ProtoMessage() {}
+
+func (x *InheritAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InheritAnswer.ProtoReflect.Descriptor instead.
+func (*InheritAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *InheritAnswer) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type Settle struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Move          uint64                 `protobuf:"varint,1,opt,name=move,proto3" json:"move,omitempty"`
+	Life          uint64                 `protobuf:"fixed64,2,opt,name=life,proto3" json:"life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settle) Reset() {
+	*x = Settle{}
+	mi := &file_peerpb_peer_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settle) ProtoMessage() {}
+
+func (x *Settle) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settle.ProtoReflect.Descriptor instead.
+func (*Settle) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Settle) GetMove() uint64 {
+	if x != nil {
+		return x.Move
+	}
+	return 0
+}
+
+func (x *Settle) GetLife() uint64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+type SettleAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleAnswer) Reset() {
+	*x = SettleAnswer{}
+	mi := &file_peerpb_peer_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleAnswer) ProtoMessage() {}
+
+func (x *SettleAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleAnswer.ProtoReflect.Descriptor instead.
+func (*SettleAnswer) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{38}
+}
+
 type ControlRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
@@ -2836,7 +3087,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_peerpb_peer_proto_msgTypes[35]
+	mi := &file_peerpb_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +3099,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[35]
+	mi := &file_peerpb_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +3112,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{35}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ControlRequest) GetHello() *Hello {
@@ -2896,7 +3147,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_peerpb_peer_proto_msgTypes[36]
+	mi := &file_peerpb_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +3159,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[36]
+	mi := &file_peerpb_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3172,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{36}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ControlResponse) GetBody() []byte {
@@ -2948,7 +3199,7 @@ type Bytes struct {
 
 func (x *Bytes) Reset() {
 	*x = Bytes{}
-	mi := &file_peerpb_peer_proto_msgTypes[37]
+	mi := &file_peerpb_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3211,7 @@ func (x *Bytes) String() string {
 func (*Bytes) ProtoMessage() {}
 
 func (x *Bytes) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[37]
+	mi := &file_peerpb_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3224,7 @@ func (x *Bytes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bytes.ProtoReflect.Descriptor instead.
 func (*Bytes) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{37}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Bytes) GetHello() *Hello {
@@ -3013,7 +3264,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\"j\n" +
 	"\x05Frame\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.ringd.peer.v1.HelloR\x05hello\x125\n" +
-	"\tenvelopes\x18\x02 \x03(\v2\x17.ringd.peer.v1.EnvelopeR\tenvelopes\"\xb9\r\n" +
+	"\tenvelopes\x18\x02 \x03(\v2\x17.ringd.peer.v1.EnvelopeR\tenvelopes\"\xa9\x0f\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1e\n" +
@@ -3054,7 +3305,11 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05adopt\x18\x1e \x01(\v2\x14.ringd.peer.v1.AdoptH\x00R\x05adopt\x12?\n" +
 	"\fadopt_answer\x18\x1f \x01(\v2\x1a.ringd.peer.v1.AdoptAnswerH\x00R\vadoptAnswer\x122\n" +
 	"\arelease\x18  \x01(\v2\x16.ringd.peer.v1.ReleaseH\x00R\arelease\x12E\n" +
-	"\x0erelease_answer\x18! \x01(\v2\x1c.ringd.peer.v1.ReleaseAnswerH\x00R\rreleaseAnswerB\t\n" +
+	"\x0erelease_answer\x18! \x01(\v2\x1c.ringd.peer.v1.ReleaseAnswerH\x00R\rreleaseAnswer\x122\n" +
+	"\ainherit\x18\" \x01(\v2\x16.ringd.peer.v1.InheritH\x00R\ainherit\x12E\n" +
+	"\x0einherit_answer\x18# \x01(\v2\x1c.ringd.peer.v1.InheritAnswerH\x00R\rinheritAnswer\x12/\n" +
+	"\x06settle\x18$ \x01(\v2\x15.ringd.peer.v1.SettleH\x00R\x06settle\x12B\n" +
+	"\rsettle_answer\x18% \x01(\v2\x1b.ringd.peer.v1.SettleAnswerH\x00R\fsettleAnswerB\t\n" +
 	"\amessage\",\n" +
 	"\x04Read\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
@@ -3175,10 +3430,11 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05Fetch\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\fR\x04keys\"'\n" +
 	"\vFetchAnswer\x12\x18\n" +
-	"\aobjects\x18\x01 \x03(\fR\aobjects\"8\n" +
+	"\aobjects\x18\x01 \x03(\fR\aobjects\"L\n" +
 	"\bTransfer\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\fR\x04keys\x12\x18\n" +
-	"\aobjects\x18\x02 \x03(\fR\aobjects\"*\n" +
+	"\aobjects\x18\x02 \x03(\fR\aobjects\x12\x12\n" +
+	"\x04move\x18\x03 \x01(\x04R\x04move\"*\n" +
 	"\x0eTransferAnswer\x12\x18\n" +
 	"\achanged\x18\x01 \x01(\rR\achanged\"_\n" +
 	"\x05Adopt\x12\x12\n" +
@@ -3188,7 +3444,15 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"\r\n" +
 	"\vAdoptAnswer\"\t\n" +
 	"\aRelease\"\x0f\n" +
-	"\rReleaseAnswer\"d\n" +
+	"\rReleaseAnswer\"\x1d\n" +
+	"\aInherit\x12\x12\n" +
+	"\x04move\x18\x01 \x01(\x04R\x04move\"%\n" +
+	"\rInheritAnswer\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\fR\x05after\"0\n" +
+	"\x06Settle\x12\x12\n" +
+	"\x04move\x18\x01 \x01(\x04R\x04move\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x06R\x04life\"\x0e\n" +
+	"\fSettleAnswer\"d\n" +
 	"\x0eControlRequest\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.ringd.peer.v1.HelloR\x05hello\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -3241,7 +3505,7 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_peerpb_peer_proto_goTypes = []any{
 	(Return)(0),             // 0: ringd.peer.v1.Return
 	(Choice)(0),             // 1: ringd.peer.v1.Choice
@@ -3281,9 +3545,13 @@ var file_peerpb_peer_proto_goTypes = []any{
 	(*AdoptAnswer)(nil),     // 35: ringd.peer.v1.AdoptAnswer
 	(*Release)(nil),         // 36: ringd.peer.v1.Release
 	(*ReleaseAnswer)(nil),   // 37: ringd.peer.v1.ReleaseAnswer
-	(*ControlRequest)(nil),  // 38: ringd.peer.v1.ControlRequest
-	(*ControlResponse)(nil), // 39: ringd.peer.v1.ControlResponse
-	(*Bytes)(nil),           // 40: ringd.peer.v1.Bytes
+	(*Inherit)(nil),         // 38: ringd.peer.v1.Inherit
+	(*InheritAnswer)(nil),   // 39: ringd.peer.v1.InheritAnswer
+	(*Settle)(nil),          // 40: ringd.peer.v1.Settle
+	(*SettleAnswer)(nil),    // 41: ringd.peer.v1.SettleAnswer
+	(*ControlRequest)(nil),  // 42: ringd.peer.v1.ControlRequest
+	(*ControlResponse)(nil), // 43: ringd.peer.v1.ControlResponse
+	(*Bytes)(nil),           // 44: ringd.peer.v1.Bytes
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: ringd.peer.v1.Hello.epoch:type_name -> ringd.peer.v1.Epoch
@@ -3316,28 +3584,32 @@ var file_peerpb_peer_proto_depIdxs = []int32{
 	35, // 27: ringd.peer.v1.Envelope.adopt_answer:type_name -> ringd.peer.v1.AdoptAnswer
 	36, // 28: ringd.peer.v1.Envelope.release:type_name -> ringd.peer.v1.Release
 	37, // 29: ringd.peer.v1.Envelope.release_answer:type_name -> ringd.peer.v1.ReleaseAnswer
-	12, // 30: ringd.peer.v1.Forward.meta:type_name -> ringd.peer.v1.Meta
-	13, // 31: ringd.peer.v1.Forward.options:type_name -> ringd.peer.v1.Options
-	0,  // 32: ringd.peer.v1.Forward.return:type_name -> ringd.peer.v1.Return
-	1,  // 33: ringd.peer.v1.Options.sloppy:type_name -> ringd.peer.v1.Choice
-	1,  // 34: ringd.peer.v1.Options.repair_blocking:type_name -> ringd.peer.v1.Choice
-	17, // 35: ringd.peer.v1.ListAnswer.entries:type_name -> ringd.peer.v1.ListEntry
-	2,  // 36: ringd.peer.v1.Error.kind:type_name -> ringd.peer.v1.Kind
-	18, // 37: ringd.peer.v1.Failure.error:type_name -> ringd.peer.v1.Error
-	3,  // 38: ringd.peer.v1.ControlRequest.hello:type_name -> ringd.peer.v1.Hello
-	18, // 39: ringd.peer.v1.ControlResponse.error:type_name -> ringd.peer.v1.Error
-	3,  // 40: ringd.peer.v1.Bytes.hello:type_name -> ringd.peer.v1.Hello
-	5,  // 41: ringd.peer.v1.Peer.Exchange:input_type -> ringd.peer.v1.Frame
-	38, // 42: ringd.peer.v1.Peer.Control:input_type -> ringd.peer.v1.ControlRequest
-	40, // 43: ringd.peer.v1.Peer.Raft:input_type -> ringd.peer.v1.Bytes
-	5,  // 44: ringd.peer.v1.Peer.Exchange:output_type -> ringd.peer.v1.Frame
-	39, // 45: ringd.peer.v1.Peer.Control:output_type -> ringd.peer.v1.ControlResponse
-	40, // 46: ringd.peer.v1.Peer.Raft:output_type -> ringd.peer.v1.Bytes
-	44, // [44:47] is the sub-list for method output_type
-	41, // [41:44] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	38, // 30: ringd.peer.v1.Envelope.inherit:type_name -> ringd.peer.v1.Inherit
+	39, // 31: ringd.peer.v1.Envelope.inherit_answer:type_name -> ringd.peer.v1.InheritAnswer
+	40, // 32: ringd.peer.v1.Envelope.settle:type_name -> ringd.peer.v1.Settle
+	41, // 33: ringd.peer.v1.Envelope.settle_answer:type_name -> ringd.peer.v1.SettleAnswer
+	12, // 34: ringd.peer.v1.Forward.meta:type_name -> ringd.peer.v1.Meta
+	13, // 35: ringd.peer.v1.Forward.options:type_name -> ringd.peer.v1.Options
+	0,  // 36: ringd.peer.v1.Forward.return:type_name -> ringd.peer.v1.Return
+	1,  // 37: ringd.peer.v1.Options.sloppy:type_name -> ringd.peer.v1.Choice
+	1,  // 38: ringd.peer.v1.Options.repair_blocking:type_name -> ringd.peer.v1.Choice
+	17, // 39: ringd.peer.v1.ListAnswer.entries:type_name -> ringd.peer.v1.ListEntry
+	2,  // 40: ringd.peer.v1.Error.kind:type_name -> ringd.peer.v1.Kind
+	18, // 41: ringd.peer.v1.Failure.error:type_name -> ringd.peer.v1.Error
+	3,  // 42: ringd.peer.v1.ControlRequest.hello:type_name -> ringd.peer.v1.Hello
+	18, // 43: ringd.peer.v1.ControlResponse.error:type_name -> ringd.peer.v1.Error
+	3,  // 44: ringd.peer.v1.Bytes.hello:type_name -> ringd.peer.v1.Hello
+	5,  // 45: ringd.peer.v1.Peer.Exchange:input_type -> ringd.peer.v1.Frame
+	42, // 46: ringd.peer.v1.Peer.Control:input_type -> ringd.peer.v1.ControlRequest
+	44, // 47: ringd.peer.v1.Peer.Raft:input_type -> ringd.peer.v1.Bytes
+	5,  // 48: ringd.peer.v1.Peer.Exchange:output_type -> ringd.peer.v1.Frame
+	43, // 49: ringd.peer.v1.Peer.Control:output_type -> ringd.peer.v1.ControlResponse
+	44, // 50: ringd.peer.v1.Peer.Raft:output_type -> ringd.peer.v1.Bytes
+	48, // [48:51] is the sub-list for method output_type
+	45, // [45:48] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -3373,6 +3645,10 @@ func file_peerpb_peer_proto_init() {
 		(*Envelope_AdoptAnswer)(nil),
 		(*Envelope_Release)(nil),
 		(*Envelope_ReleaseAnswer)(nil),
+		(*Envelope_Inherit)(nil),
+		(*Envelope_InheritAnswer)(nil),
+		(*Envelope_Settle)(nil),
+		(*Envelope_SettleAnswer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3380,7 +3656,7 @@ func file_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   38,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
