@@ -56,12 +56,17 @@ const (
 )
 
 const (
+	// moveWindow messages of a stream may be under way: enough for the disks of both
+	// sides and the network to work at once.
+	moveWindow = 4
 	// catchUpRounds bounds the comparisons before the fence: with more written than
 	// can be brought over, the last one has to do.
 	catchUpRounds = 8
 	// catchUpDiffering is so little that bringing it over takes about as long as the
 	// comparison itself, for which nothing is served.
 	catchUpDiffering = 64
+	// readAhead messages may wait to be sent while the next page is read.
+	readAhead = 4
 	// busyRetry is how long a vnode is left to the comparison that it is in.
 	busyRetry = 250 * time.Millisecond
 	// busyMax comparisons are waited for before the move is begun again later.
@@ -75,7 +80,7 @@ func NewMove(c MoveConfig) *Move {
 		progress: Progress{Kind: KindMove, Partition: c.Partition, Slot: c.Slot, From: c.From, To: c.To},
 	}
 	m.sender = Sender{
-		to: c.To, move: c.Number, throttle: c.Throttle, calls: &m.calls, progress: &m.progress,
+		to: c.To, move: c.Number, window: moveWindow, throttle: c.Throttle, calls: &m.calls, progress: &m.progress,
 		acked:  func(time.Time, []replica.Item, *Effects) {},
 		failed: func(err *replica.Error, _ *Effects) { m.fail(err) },
 	}
@@ -135,12 +140,12 @@ func (m *Move) advance(now time.Time, fx *Effects) {
 	case streaming:
 		m.sender.advance(now, fx)
 		switch {
-		case m.reading || !m.sender.idle():
-		case m.read:
+		case m.reading:
+		case !m.read && len(m.sender.waiting) <= readAhead:
+			m.page(fx)
+		case m.read && m.sender.idle():
 			m.stage = catchingUp
 			m.beginExchange(now, fx)
-		default:
-			m.page(fx)
 		}
 	case catchingUp, closing:
 		if m.exchange == nil {

@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/ringd/ringd/replica"
@@ -12,16 +13,17 @@ import (
 const (
 	batchBytesMax = 256 << 10
 	batchMax      = 256
-	// windowMax bounds the messages under way to one vnode: one that is merged
-	// while the next is on its way.
+	// windowMax is how many messages are under way to one vnode, if nothing else is
+	// said: one that is merged while the next is on its way.
 	windowMax = 2
 )
 
-// Sender moves objects to one vnode: at most windowMax messages of them are
-// under way, and none before the throttle lets it.
+// Sender moves objects to one vnode: a bounded number of messages of them is under
+// way, and none before the throttle lets it.
 type Sender struct {
 	to       ring.MemberID
 	move     uint64 // whose cursor is to follow; 0 for none
+	window   int    // messages under way; windowMax unless set
 	throttle Throttle
 	calls    *calls
 	progress *Progress
@@ -55,7 +57,7 @@ func (s *Sender) idle() bool { return len(s.waiting) == 0 && s.underway == 0 }
 
 // advance sends what may be sent, and says in fx when to call again.
 func (s *Sender) advance(now time.Time, fx *Effects) {
-	for len(s.waiting) > 0 && s.underway < windowMax {
+	for len(s.waiting) > 0 && s.underway < cmp.Or(s.window, windowMax) {
 		items := s.waiting[0]
 		if s.allowed.IsZero() {
 			bytes := 0

@@ -35,6 +35,7 @@ type mover struct {
 		// doubtful are the partitions that may hold what this member owns no more.
 		doubtful map[ring.PartitionID]bool
 		version  uint64 // of the state that was looked at last
+		warned   time.Time
 	}
 	proposing chan struct{} // of capacity 1
 }
@@ -45,6 +46,8 @@ const (
 	moveTick = 50 * time.Millisecond
 	// moveRetry is how long a move waits that was cut short.
 	moveRetry = time.Second
+	// warnEvery keeps a member that is away from filling the log.
+	warnEvery = 10 * time.Second
 	// dropRetry is how often it is asked whether new owners have what is to be dropped.
 	dropRetry = time.Second
 	// proposeWithin bounds one attempt to have moves agreed on.
@@ -188,7 +191,7 @@ func (m *mover) handOver(ctx context.Context, state *cluster.State, move replica
 		err := m.repair.transfers.run(ctx, move.Partition, op)
 		m.repair.stats.moved(op.Progress(), err)
 		if err != nil && ctx.Err() == nil {
-			m.log.Warn("a slot could not be handed over; it is tried again", "partition", move.Partition, "slot", move.Slot, "to", move.To, "error", err)
+			m.log.Log(ctx, m.loudness(), "a slot could not be handed over; it is tried again", "partition", move.Partition, "slot", move.Slot, "to", move.To, "error", err)
 		}
 		m.release(move.Number, err == nil)
 	})
@@ -197,6 +200,18 @@ func (m *mover) handOver(ctx context.Context, state *cluster.State, move replica
 		delete(m.mu.moving, move.Number)
 		m.mu.Unlock()
 	}
+}
+
+// loudness is that of a warning now and then: while a member is away, all its moves
+// fail every second.
+func (m *mover) loudness() slog.Level {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.mu.warned) < warnEvery {
+		return slog.LevelDebug
+	}
+	m.mu.warned = time.Now()
+	return slog.LevelWarn
 }
 
 // rebuild has the other owners know of the rebuild, and finds out whether the vnode

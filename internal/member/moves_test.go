@@ -15,10 +15,16 @@ import (
 // startMember starts a member in this process, which ends with the test.
 func startMember(t *testing.T, name string, join ...string) *Member {
 	t.Helper()
+	return startMemberWith(t, name, func(c *Config) { c.Partitions = 32 }, join...)
+}
+
+func startMemberWith(t *testing.T, name string, change func(*Config), join ...string) *Member {
+	t.Helper()
 	c := DefaultConfig()
 	c.DataDir, c.Name = t.TempDir(), name
 	c.Listen, c.Gossip, c.HTTP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	c.Partitions, c.Bootstrap, c.Join = 32, len(join) == 0, join
+	c.Bootstrap, c.Join = len(join) == 0, join
+	change(&c)
 	c.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("member", name)
 	m, err := Start(t.Context(), c)
 	if err != nil {
