@@ -230,12 +230,7 @@ func (n *Node) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, ac
 	if len(p.Moves) == 0 && len(s.Staged) == 0 {
 		return false, nil
 	}
-	c := CommitPlan{Epoch: epoch, Revision: revision, AcceptDataLoss: acceptDataLoss}
-	if s.Ring.HasOwners() {
-		c.Moves = p.Moves
-	} else {
-		c.Slots = p.Slots
-	}
+	c := s.CommitOf(p, acceptDataLoss)
 	return true, n.Apply(ctx, Command{CommitPlan: &c})
 }
 

@@ -128,8 +128,8 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 		return answer{}, &replica.Error{Kind: replica.KindPrecondition, Field: OtherCluster, Message: fmt.Sprintf(
 			"the member here belongs to cluster %s, the one that asks belongs to cluster %s: a data directory stays with its cluster; use the address of a member of its own, or an empty directory", s.ClusterID, q.Cluster)}
 	}
-	if s.Removed[q.From] {
-		return answer{}, errRemoved(q.From)
+	if s.IsOut(q.From) {
+		return answer{}, s.errOut(q.From)
 	}
 	switch kind {
 	case callJoin:

@@ -139,8 +139,8 @@ func (s *State) Apply(c Command) (*State, error) {
 }
 
 func (s *State) addMember(m Member) error {
-	if s.Removed[m.ID] {
-		return errRemoved(m.ID)
+	if s.IsOut(m.ID) {
+		return s.errOut(m.ID)
 	}
 	if err := m.validate(); err != nil {
 		return err
@@ -164,19 +164,21 @@ func (s *State) addMember(m Member) error {
 	return nil
 }
 
-func errRemoved(id ring.MemberID) error {
+// errOut says why a member that IsOut has no part in the cluster any more.
+func (s *State) errOut(id ring.MemberID) error {
+	if s.Left[id] {
+		return replica.Errorf(replica.KindPrecondition, "member %v left this cluster: start with an empty data directory, under another name", id)
+	}
 	return replica.Errorf(replica.KindPrecondition, "member %v was removed from this cluster: start with an empty data directory, under another name", id)
 }
 
 func (s *State) startMember(c StartMember) error {
 	m, ok := s.Members[c.ID]
 	switch {
-	case s.Removed[c.ID]:
-		return errRemoved(c.ID)
+	case s.IsOut(c.ID):
+		return s.errOut(c.ID)
 	case !ok:
 		return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", c.ID)
-	case m.Gone:
-		return errRemoved(c.ID)
 	case c.Nonce == "":
 		return replica.Invalid("nonce", "a start has a nonce")
 	case m.Starts == c.Before+1 && m.Nonce == c.Nonce:
@@ -194,6 +196,9 @@ func (s *State) startMember(c StartMember) error {
 	m.GRPC, m.Gossip, m.HTTP = c.GRPC, c.Gossip, c.HTTP
 	if !m.Placed {
 		// From then on they are changed by a commit, which moves slots.
+		if _, staged := s.Staged[c.ID]; staged && (m.Zone != c.Zone || m.Weight != c.Weight) {
+			s.Revision++
+		}
 		m.Zone, m.Weight = c.Zone, c.Weight
 	}
 	if err := m.validate(); err != nil {

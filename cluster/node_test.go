@@ -49,24 +49,27 @@ func TestJoinAndCommit(t *testing.T) {
 		t.Errorf("the second of a name: %v", err)
 	}
 
-	if changed, err := other.node.Commit(within(t), ring.Epoch{}); err != nil || !changed {
+	if changed, err := other.node.Commit(within(t), ring.Epoch{}, 0, false); err != nil || !changed {
 		t.Fatalf("commit: %v, %v", changed, err)
 	}
 	want := ring.Epoch{Generation: 1, Number: 1}
 	for _, h := range all {
 		h.until("it has the ring", func() bool { return h.node.State().Ring.Epoch() == want })
 	}
-	if changed, err := other.node.Commit(within(t), want); err != nil || changed {
+	if changed, err := other.node.Commit(within(t), want, 1, false); err != nil || changed {
 		t.Errorf("a commit of nothing: %v, %v", changed, err)
 	}
-	if _, err := other.node.Commit(within(t), ring.Epoch{}); replica.KindOf(err) != replica.KindAborted {
+	if _, err := other.node.Commit(within(t), ring.Epoch{}, 1, false); replica.KindOf(err) != replica.KindAborted {
 		t.Errorf("a commit of an old plan: %v", err)
+	}
+	if _, err := other.node.Commit(within(t), want, 0, false); replica.KindOf(err) != replica.KindAborted {
+		t.Errorf("a commit of a plan of another revision: %v", err)
 	}
 	late := newHost(t, f, "late")
 	late.start(joining(early[0].addr))
 	late.started()
-	if _, err := late.node.Commit(within(t), want); err != ErrMovesNotYet {
-		t.Errorf("a commit that would move: %v", err)
+	if changed, err := late.node.Commit(within(t), want, 1, false); err != nil || changed {
+		t.Errorf("a member that joined gets nothing by itself: %v, %v", changed, err)
 	}
 }
 
@@ -74,7 +77,7 @@ func TestJoinAndCommit(t *testing.T) {
 func TestRestartInAnyOrder(t *testing.T) {
 	t.Parallel()
 	hosts := newCluster(t, newFakeNet(), 3)
-	if _, err := hosts[1].node.Commit(within(t), ring.Epoch{}); err != nil {
+	if _, err := hosts[1].node.Commit(within(t), ring.Epoch{}, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range hosts {

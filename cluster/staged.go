@@ -48,6 +48,9 @@ func (s *State) stage(c Stage) error {
 		if err != nil {
 			return err
 		}
+		if s.Ring.HasOwners() && !m.Placed && !next.Join && (next.Weight != 0 || next.Zone != nil) {
+			return replica.Errorf(replica.KindPrecondition, "member %s has not joined, so that its own --weight and --zone count: stage ringctl join %s first, or start it with others", m.Name, m.Name)
+		}
 		s.Staged[id] = next
 	}
 	s.Revision++
@@ -56,10 +59,13 @@ func (s *State) stage(c Stage) error {
 
 // with returns c and one change more of the same member.
 func (c Change) with(m Member, more Change) (Change, error) {
-	refuse := func(format string, args ...any) (Change, error) {
-		return c, replica.Errorf(replica.KindPrecondition, "member "+m.Name+" "+format, args...)
+	refuse := func(why string) (Change, error) {
+		return c, replica.Errorf(replica.KindPrecondition, "member %s %s", m.Name, why)
 	}
+	next := Change{Join: c.Join || more.Join, Leave: c.Leave || more.Leave, Remove: c.Remove || more.Remove, Weight: cmp.Or(more.Weight, c.Weight), Zone: cmp.Or(more.Zone, c.Zone)}
 	switch {
+	case more == Change{}:
+		return c, replica.Invalid("changes", "that of member %s says nothing", m.Name)
 	case m.Role != RoleStorage:
 		return refuse("is a gateway: it owns no slots, and comes and goes without a plan")
 	case m.Gone:
@@ -68,21 +74,14 @@ func (c Change) with(m Member, more Change) (Change, error) {
 		return refuse("is leaving: ringctl cancel keeps it")
 	case more.Join && m.Placed:
 		return refuse("has joined already")
-	case more.Leave && !m.Placed:
-		return refuse("has no slots to give away: stop it, and take it out with ringctl remove")
-	case (more.Join && (c.Leave || c.Remove)) || (c.Join && (more.Leave || more.Remove)) || (c.Leave && more.Remove) || (c.Remove && more.Leave):
-		return refuse("has another change staged that says otherwise: ringctl abort drops what is staged")
+	case (next.Join && next.Leave) || (next.Join && next.Remove) || (next.Leave && next.Remove):
+		return refuse("can do only one of joining, leaving and being removed: ringctl abort drops what is staged")
 	case more.Weight < 0 || more.Weight > memberWeightMax:
 		return c, replica.Invalid("weight", "is %d: use 1 to %d", more.Weight, memberWeightMax)
 	case more.Zone != nil && len(*more.Zone) > memberZoneBytesMax:
 		return c, replica.Invalid("zone", "has %d bytes: use at most %d", len(*more.Zone), memberZoneBytesMax)
 	}
-	c.Join, c.Leave, c.Remove = c.Join || more.Join, c.Leave || more.Leave, c.Remove || more.Remove
-	c.Weight = cmp.Or(more.Weight, c.Weight)
-	if more.Zone != nil {
-		c.Zone = more.Zone
-	}
-	return c, nil
+	return next, nil
 }
 
 func (s *State) unstage() error {
@@ -134,10 +133,24 @@ func (s *State) placed() []Member {
 
 // retire takes a member out, so that it is told when it comes back.
 func (s *State) retire(id ring.MemberID) {
+	m := s.Members[id]
+	_, staged := s.Staged[id]
+	if staged || (m.Placed && !m.Leaving && !m.Gone) {
+		s.Revision++
+	}
 	delete(s.Members, id)
 	delete(s.Staged, id)
 	if s.Removed == nil {
 		s.Removed = make(map[ring.MemberID]bool)
 	}
 	s.Removed[id] = true
+	if m.Leaving {
+		if s.Left == nil {
+			s.Left = make(map[ring.MemberID]bool)
+		}
+		s.Left[id] = true
+	}
 }
+
+// IsOut reports whether a member was removed or given up: nobody listens to it.
+func (s *State) IsOut(id ring.MemberID) bool { return s.Removed[id] || s.Members[id].Gone }

@@ -31,7 +31,9 @@ type State struct {
 	// Members by id, those without slots too.
 	Members map[ring.MemberID]Member `json:"members"`
 	// Removed members are told so when they come back.
-	Removed     map[ring.MemberID]bool        `json:"removed,omitempty"`
+	Removed map[ring.MemberID]bool `json:"removed,omitempty"`
+	// Left are those of the removed that took their leave by themselves.
+	Left        map[ring.MemberID]bool        `json:"left,omitempty"`
 	BucketTypes map[string]replica.BucketType `json:"bucket_types"`
 	Settings    Settings                      `json:"settings"`
 	// Staged are the changes that the next commit carries out, by member.
@@ -70,7 +72,7 @@ type Member struct {
 	// nothing and keeps nothing for others.
 	Leaving bool `json:"leaving,omitempty"`
 	// Gone for good: a commit has its slots rebuilt by others, and nobody talks to it
-	// any more.
+	// any more. It is removed once they are rebuilt.
 	Gone bool `json:"gone,omitempty"`
 }
 
@@ -205,10 +207,20 @@ func (s *State) check() error {
 	if err := s.Settings.Validate(); err != nil {
 		return fmt.Errorf("cluster: the state's settings: %w", err)
 	}
-	if err := s.checkMoves(); err != nil {
+	for id := range s.Left {
+		if !s.Removed[id] {
+			return fmt.Errorf("cluster: the state has member %v, which left, and not as removed", id)
+		}
+	}
+	for id := range s.Staged {
+		if _, ok := s.Members[id]; !ok {
+			return fmt.Errorf("cluster: the state has a change staged of %v, which is no member", id)
+		}
+	}
+	if err := s.Ring.Check(); err != nil {
 		return err
 	}
-	return s.Ring.Check()
+	return s.checkMoves()
 }
 
 // BucketType returns a bucket type by its name.
@@ -244,7 +256,7 @@ func (s *State) clone() *State {
 	next := *s
 	next.Members = maps.Clone(s.Members)
 	next.BucketTypes = maps.Clone(s.BucketTypes)
-	next.Removed = maps.Clone(s.Removed)
+	next.Removed, next.Left = maps.Clone(s.Removed), maps.Clone(s.Left)
 	next.Staged = maps.Clone(s.Staged)
 	next.Moves = slices.Clone(s.Moves)
 	return &next
