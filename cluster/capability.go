@@ -122,7 +122,7 @@ func (s *State) need(c Capability) error {
 // needs is the capability that a member needs to follow a command; empty for none.
 func (c Command) needs() Capability {
 	switch {
-	case c.Stage != nil, c.Unstage != nil, c.FinishMoves != nil, c.CancelMoves != nil:
+	case c.RemoveMember != nil, c.Stage != nil, c.Unstage != nil, c.FinishMoves != nil, c.CancelMoves != nil:
 		return CapabilityMoves
 	case c.CommitPlan != nil && (len(c.CommitPlan.Moves) > 0 || c.CommitPlan.AcceptDataLoss):
 		return CapabilityMoves

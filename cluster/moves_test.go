@@ -28,7 +28,7 @@ func ownedState(t testing.TB, n byte) *State {
 	for i := byte(4); i <= n; i++ {
 		s = mustApply(t, s, add(i))
 	}
-	return s
+	return able(s)
 }
 
 func change(n byte, c Change) Command {
@@ -55,6 +55,13 @@ func all(s *State, slot int, from, to byte) []PlannedMove {
 func finish(numbers ...uint64) Command { return Command{FinishMoves: &FinishMoves{numbers}} }
 
 func cancel() Command { return Command{CancelMoves: &CancelMoves{}} }
+
+func addAble(n byte) Command {
+	c := add(n)
+	m := &c.AddMember.Member
+	m.Wire, m.Capabilities = wireOfCapability[CapabilityMoves], CapabilitiesOf(wireOfCapability[CapabilityMoves])
+	return c
+}
 
 func joined(t testing.TB, n byte) *State {
 	t.Helper()
@@ -274,11 +281,11 @@ func TestRemoveRefusedByBucketTypes(t *testing.T) {
 
 func TestStageRefuses(t *testing.T) {
 	s := joined(t, 5)
-	s = mustApply(t, s, add(6), change(4, Change{Leave: true}))
+	s = mustApply(t, s, addAble(6), change(4, Change{Leave: true}))
 	zone, long := "east", strings.Repeat("z", memberZoneBytesMax+1)
 	gateway := someMember(7)
 	gateway.Role = RoleGateway
-	s = mustApply(t, s, Command{AddMember: &AddMember{gateway}})
+	s = able(mustApply(t, s, Command{AddMember: &AddMember{gateway}}))
 	leaving := mustApply(t, s, movesOf(s, false))
 	gone := mustApply(t, s, change(1, Change{Remove: true}))
 	gone = mustApply(t, gone, movesOf(gone, false, all(gone, 0, 1, 5)...))
@@ -315,7 +322,7 @@ func TestStageRefuses(t *testing.T) {
 		"to one not joined":   {s, movesOf(s, false, move(0, 0, 1, 6)), replica.KindInvalid, "can't take it"},
 		"removed with slots":  {s, Command{RemoveMember: &RemoveMember{memberID(1)}}, replica.KindPrecondition, "leave first"},
 		"removed, no member":  {s, Command{RemoveMember: &RemoveMember{memberID(9)}}, replica.KindNotFound, ""},
-		"removed, last one":   {firstState(t), Command{RemoveMember: &RemoveMember{memberID(1)}}, replica.KindPrecondition, "last one"},
+		"removed, last one":   {able(firstState(t)), Command{RemoveMember: &RemoveMember{memberID(1)}}, replica.KindPrecondition, "last one"},
 		"cancel with no move": {s, cancel(), replica.KindPrecondition, "no move"},
 	} {
 		next, err := c.s.Apply(c.c)
@@ -337,7 +344,7 @@ func TestStageRefuses(t *testing.T) {
 // TestRevision: whatever changes the outcome of a plan changes it.
 func TestRevision(t *testing.T) {
 	s := joined(t, 5)
-	s = mustApply(t, s, add(6))
+	s = mustApply(t, s, addAble(6))
 	same := mustApply(t, s, start(6, 0, "x"))
 	if same.Revision != s.Revision {
 		t.Error("the start of a member that is in no plan changes the plan")
@@ -419,7 +426,7 @@ func drawCommand(rt *rapid.T, s *State) Command {
 	case 3, 4:
 		return drawPlan(rt, s)
 	case 5:
-		return []Command{{Unstage: &Unstage{}}, cancel(), add(n)}[rapid.IntRange(0, 2).Draw(rt, "back")]
+		return []Command{{Unstage: &Unstage{}}, cancel(), addAble(n)}[rapid.IntRange(0, 2).Draw(rt, "back")]
 	case 6:
 		return Command{RemoveMember: &RemoveMember{memberID(n)}}
 	}
