@@ -180,6 +180,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.running.Go(n.probeHints)
 	n.running.Go(n.watch)
 	n.running.Go(n.lead)
+	n.running.Go(n.depart)
 	n.running.Go(n.commitStart)
 	return nil
 }
@@ -324,7 +325,7 @@ func (n *Node) fail(err error) {
 	}
 }
 
-// Failed gives the error that ends the member.
+// Failed gives the error that ends the member: ErrLeft and ErrRemoved among others.
 func (n *Node) Failed() <-chan error { return n.failed }
 
 // Close leaves the cluster's conversations, and waits for the node's goroutines.

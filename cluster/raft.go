@@ -37,6 +37,7 @@ const (
 
 // raftLog is this member's part in the log of commands.
 type raftLog struct {
+	self    ring.MemberID
 	raft    *raft.Raft
 	store   *raftboltdb.BoltStore
 	trans   *raft.NetworkTransport
@@ -53,7 +54,7 @@ func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
-	l := &raftLog{store: store, streams: newStreams(n)}
+	l := &raftLog{self: n.id, store: store, streams: newStreams(n)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("raft: %w", err), l.close())
@@ -113,7 +114,9 @@ func (l *raftLog) leader() (ring.MemberID, bool) {
 // reconcile, at the leader, lets members of the state take part in the log: at
 // first without a vote, so that one which never comes up holds up nobody; with
 // one, as long as there is room, once it has started and up says it is there.
-// It reports whether anything changed.
+// Those that are out of the cluster it takes out of the log, so that majorities
+// count right; itself it has another leader take out. One that is leaving keeps
+// its vote until then. It reports whether anything changed.
 func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error) {
 	if l.raft.State() != raft.Leader {
 		return false, nil
@@ -125,11 +128,29 @@ func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error)
 	changed := false
 	suffrage := make(map[raft.ServerID]raft.ServerSuffrage)
 	voters := 0
+	var out []raft.ServerID
+	self := false
 	for _, server := range f.Configuration().Servers {
+		id, err := ring.ParseMemberID(string(server.ID))
+		if err != nil {
+			return false, fmt.Errorf("raft: the log has a server %q: %w", server.ID, err)
+		}
+		if s.IsOut(id) && id == l.self {
+			self = true
+		} else if s.IsOut(id) {
+			out = append(out, server.ID)
+			continue
+		}
 		suffrage[server.ID] = server.Suffrage
 		if server.Suffrage == raft.Voter {
 			voters++
 		}
+	}
+	for _, sid := range out {
+		if err := l.raft.RemoveServer(sid, 0, raftDial).Error(); err != nil {
+			return changed, fmt.Errorf("raft: taking out %s: %w", sid, err)
+		}
+		changed = true
 	}
 	ids := slices.SortedFunc(maps.Keys(s.Members), ring.MemberID.Compare)
 	for _, id := range ids {
@@ -137,7 +158,7 @@ func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error)
 		has, in := suffrage[sid]
 		var add func(raft.ServerID, raft.ServerAddress, uint64, time.Duration) raft.IndexFuture
 		switch {
-		case m.Role != RoleStorage:
+		case m.Role != RoleStorage || s.IsOut(id):
 		case !in:
 			add = l.raft.AddNonvoter
 		case has != raft.Voter && voters < votersMax && m.Starts > 0 && up(id):
@@ -151,6 +172,11 @@ func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error)
 			return changed, fmt.Errorf("raft: adding %s: %w", m.Name, err)
 		}
 		changed = true
+	}
+	if self && voters > 1 {
+		if err := l.raft.LeadershipTransfer().Error(); err != nil {
+			return changed, fmt.Errorf("raft: leaving the lead to another: %w", err)
+		}
 	}
 	return changed, nil
 }

@@ -140,6 +140,7 @@ func (n *Node) commitStart() {
 		return
 	}
 	if n.countStart() {
+		n.warnOfFlags()
 		close(n.committed)
 		n.poke()
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/internal/member"
 )
 
@@ -23,10 +25,18 @@ func serve(ctx context.Context, config member.Config) error {
 	select {
 	case <-ctx.Done():
 	case err := <-m.Failed():
+		if errors.Is(err, cluster.ErrLeft) {
+			config.Logger.Info("this member has left the cluster: nothing of the cluster is on it any more, and its data directory can be deleted", "name", config.Name, "data-dir", config.DataDir)
+			return stop(m)
+		}
 		_ = m.Close()
 		return err
 	}
 	config.Logger.Info("stopping")
+	return stop(m)
+}
+
+func stop(m *member.Member) error {
 	closed := make(chan error, 1)
 	go func() { closed <- m.Close() }()
 	select {
