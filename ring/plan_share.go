@@ -19,54 +19,102 @@ func (s share) bounds(partitions int) (lo, hi int) {
 // to the others by weight (water-filling: Boyd and Vandenberghe, Convex
 // Optimization, example 5.2).
 //
-// Zones bind beyond that. With more zones than slots, a partition has one owner
-// per zone, so a zone can hold Q; with fewer, it has one in every zone, so a zone
-// has to hold Q. A zone on the wrong side of Q is set to Q, split by weight, and
-// the rest over the others likewise. Whatever satisfies these bounds can be
-// placed: put all slots in a row, by zone and member, and give the k-th to
-// partition k mod Q (the wrap-around rule: McNaughton 1959, theorem 3.1). Each
-// member, and each zone that holds at most Q, then has at most one slot of a
-// partition, and each zone that holds at least Q at least one.
+// Zones bind beyond that. With more zones than slots, a partition has at most one
+// owner per zone, so a zone can hold Q; with fewer, it has one in every zone, so a
+// zone has to hold Q. Whatever satisfies these bounds can be placed: put all
+// slots in a row, by zone and member, and give the k-th to partition k mod Q (the
+// wrap-around rule: McNaughton 1959, theorem 3.1). Each member, and each zone that
+// holds at most Q, then has at most one slot of a partition, and each zone that
+// holds at least Q at least one.
+//
+// If no numbers within one of the shares satisfy them, a zone on the wrong side of
+// Q is set to Q, split by weight, and the rest over the others likewise.
 func (pr *problem) split() {
 	total := pr.partitions * pr.replicas
-	all := make([]int, len(pr.members))
-	for i := range all {
-		all[i] = i
+	free := make([]int, len(pr.members))
+	for i := range free {
+		free[i] = i
 	}
-	pr.plain = make([]share, len(all))
-	pr.shares = make([]share, len(all))
-	pr.target = make([]int, len(all))
-	pr.fillUp(pr.plain, all, total)
-
-	free, bound := all, make([]bool, pr.zones)
-	for {
-		pr.fillUp(pr.shares, free, total)
-		again := false
+	pr.plain = make([]share, len(free))
+	pr.fillUp(pr.plain, free, total)
+	pr.shares = slices.Clone(pr.plain)
+	if pr.aim() {
+		return
+	}
+	// All zones that are set to Q are on one side of it, and each time that the
+	// others get more, or less, of the rest, this can but add to them.
+	for again := true; again; {
+		again = false
 		for z, s := range pr.zoneShares(free) {
 			over := s.num - pr.partitions*s.den
 			if s.den == 0 || pr.replicas < pr.zones && over <= 0 || pr.replicas >= pr.zones && over >= 0 {
 				continue
 			}
-			bound[z], again = true, true
-			members := pr.in(z)
-			pr.fillUp(pr.shares, members, pr.partitions)
-			pr.round(members, pr.partitions)
+			again = true
+			pr.fillUp(pr.shares, pr.in(z), pr.partitions)
 			total -= pr.partitions
+			free = slices.DeleteFunc(free, func(m int) bool { return pr.zone[m] == z })
 		}
-		if !again {
-			break
+		pr.fillUp(pr.shares, free, total)
+	}
+	pr.aim() // the shares themselves satisfy the bounds, so whole numbers do
+}
+
+// aim sets targets within one of the shares that satisfy the bounds of zones, as
+// near to the shares as those allow; it reports whether there are such. It adds
+// to the least ones where most is lacking, which is best where bounds are on sets
+// of which one contains the other or not a part of it (greedy: Federgruen and
+// Groenevelt 1986).
+func (pr *problem) aim() bool {
+	total := pr.partitions * pr.replicas
+	least, most := 0, total // of a zone
+	if pr.replicas < pr.zones {
+		most = pr.partitions
+	} else {
+		least = pr.partitions
+	}
+	pr.target = make([]int, len(pr.members))
+	held := make([]int, pr.zones)
+	for m, s := range pr.shares {
+		lo, _ := s.bounds(pr.partitions)
+		pr.target[m] = lo
+		held[pr.zone[m]] += lo
+		total -= lo
+	}
+	raise := func(may func(zone int) bool) bool {
+		best, bestLack := -1, 0
+		for m, s := range pr.shares {
+			if _, hi := s.bounds(pr.partitions); pr.target[m] == hi || !may(pr.zone[m]) {
+				continue
+			}
+			if lack := (s.num - pr.target[m]*s.den) << 20 / s.den; best < 0 || lack > bestLack {
+				best, bestLack = m, lack
+			}
 		}
-		free = slices.DeleteFunc(slices.Clone(all), func(m int) bool { return bound[pr.zone[m]] })
+		if best < 0 {
+			return false
+		}
+		pr.target[best]++
+		held[pr.zone[best]]++
+		total--
+		return true
 	}
-	if len(free) == 0 {
-		return
-	}
-	sums := pr.zoneShares(free)
-	for z, n := range rounded(sums, total) {
-		if sums[z].den > 0 {
-			pr.round(pr.in(z), n)
+	for z := range held {
+		for held[z] < least {
+			if !raise(func(zone int) bool { return zone == z }) {
+				return false
+			}
+		}
+		if held[z] > most {
+			return false
 		}
 	}
+	for total > 0 {
+		if !raise(func(zone int) bool { return held[zone] < most }) {
+			return false
+		}
+	}
+	return total == 0
 }
 
 // in lists the members of zone z.
@@ -121,24 +169,11 @@ func (pr *problem) zoneShares(members []int) []share {
 	return out
 }
 
-// round sets the targets of members, total in all.
-func (pr *problem) round(members []int, total int) {
-	of := make([]share, len(members))
-	for i, m := range members {
-		of[i] = pr.shares[m]
-	}
-	for i, n := range rounded(of, total) {
-		pr.target[members[i]] = n
-	}
-}
-
-// rounded rounds each share down or up, by largest remainder, to total in all.
+// rounded rounds each share, all of one denominator, down or up, by largest
+// remainder, to total in all.
 func rounded(shares []share, total int) []int {
 	out, order := make([]int, len(shares)), make([]int, 0, len(shares))
 	for i, s := range shares {
-		if s.den == 0 {
-			continue
-		}
 		out[i] = s.num / s.den
 		total -= out[i]
 		order = append(order, i)

@@ -6,12 +6,13 @@ import (
 )
 
 const (
-	// improveRounds bounds how often all new slots are looked at: after a few
-	// rounds next to nothing is found.
-	improveRounds = 8
-	// improveWork bounds the exchanges that a round looks at, at three slots per
-	// partition: a tenth of a second.
+	// improveWork bounds the exchanges that are looked at, at three slots per
+	// partition: a quarter of a second. The placement that fill made is near what can be had, so
+	// this is as good as no bound, but for many members with many slots each.
 	improveWork = 1 << 21
+	// improveLooksMin is how many are looked at for a slot in any case: fewer find
+	// next to nothing.
+	improveLooksMin = 32
 )
 
 // improve exchanges owners of two partitions as long as that makes the placement
@@ -25,8 +26,8 @@ const (
 // proportion to their slots: the least sum of squares over these, each by the
 // square.
 func (s *spread) improve() {
-	if s.zones == 0 || len(s.goal) == s.replicas {
-		return // everybody owns everything
+	if s.replicas == 1 || len(s.goal) == s.replicas {
+		return // nothing is shared, or everything
 	}
 	fresh := 0
 	for p, owners := range s.owners {
@@ -39,27 +40,30 @@ func (s *spread) improve() {
 	if fresh == 0 {
 		return
 	}
-	// The most promising of the members that x could be exchanged with.
-	tries := improveWork * 3 / s.replicas / fresh * len(s.goal) / (s.partitions * s.replicas)
-	tries = max(2, min(tries, len(s.goal)))
-	for range improveRounds {
-		better := false
+	work := improveWork * 3 / s.replicas
+	looks := max(improveLooksMin, work/fresh/2)
+	for better := true; better; {
+		better = false
 		for p := range s.owners {
 			for _, x := range slices.Clone(s.owners[p]) {
-				if s.has(p, x) && s.isNew(p, x) && s.exchange(p, x, tries) {
+				if !s.isNew(p, x) || !s.has(p, x) {
+					continue
+				}
+				if work -= len(s.goal) + looks; work < 0 {
+					return
+				}
+				if s.exchange(p, x, looks) {
 					better = true
 				}
 			}
 		}
-		if !better {
-			return
-		}
 	}
 }
 
-// exchange makes the best exchange of x in p with one of the members that suit p
-// best. It reports whether there was one.
-func (s *spread) exchange(p, x, tries int) bool {
+// exchange makes the best exchange of x in p of so many that it looks at: with the
+// members that suit p best, at two of them or more. It reports whether there was
+// one.
+func (s *spread) exchange(p, x, looks int) bool {
 	type candidate struct{ member, gain int }
 	var candidates []candidate
 	for y := range s.goal {
@@ -70,10 +74,13 @@ func (s *spread) exchange(p, x, tries int) bool {
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.gain, b.gain), cmp.Compare(a.member, b.member))
 	})
+	tries := min(len(candidates), max(2, looks*len(s.goal)/(s.partitions*s.replicas)))
 	best, bestGain, with := -1, 0, -1
-	for _, c := range candidates[:min(tries, len(candidates))] {
+	for _, c := range candidates[:tries] {
 		y := c.member
-		for _, q := range s.at[y] {
+		at := s.at[y]
+		for i := range min(len(at), looks/tries) {
+			q := at[(i+p)%len(at)]
 			if s.has(q, x) || s.moves(p, x, y)+s.moves(q, y, x) != 0 || !s.swaps(q, y, x) {
 				continue
 			}
