@@ -32,7 +32,8 @@ type network struct {
 	*assignment
 	lo, hi []int
 	pool   int // what is left of it
-	// fixed holds the owners that stay, and makes all costs 0.
+	// fixed holds the owners that stay, and no others of before, and makes all
+	// costs 0.
 	fixed bool
 	arcs  [][3]int32 // at from*M+to, by cost+1: how many partitions
 	best  []int8     // at from*M+to: the least cost of an arc, noArc for none
@@ -141,6 +142,9 @@ func (n *network) complete() error {
 	return nil
 }
 
+// may reports whether p's arc to m can change.
+func (n *network) may(p, m int) bool { return !n.fixed || n.isNew(p, m) }
+
 // cost of m as an owner of p.
 func (n *network) cost(p, m int) int {
 	if n.fixed || !n.isNew(p, m) {
@@ -152,12 +156,12 @@ func (n *network) cost(p, m int) int {
 // count adds the arcs of p, or, with -1, takes them out.
 func (n *network) count(p int, by int32) {
 	for _, from := range n.owners[p] {
-		if n.fixed && !n.isNew(p, from) {
+		if !n.may(p, from) {
 			continue
 		}
 		row := from * len(n.load)
 		for to := range n.load {
-			if n.has(p, to) || !n.swaps(p, from, to) {
+			if n.has(p, to) || !n.may(p, to) || !n.swaps(p, from, to) {
 				continue
 			}
 			arcs := &n.arcs[row+to]

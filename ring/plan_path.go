@@ -52,7 +52,7 @@ func (n *network) search(p int) int {
 		}
 	}
 	for m := range n.load {
-		if n.takes(p, m) {
+		if n.takes(p, m) && n.may(p, m) {
 			relax(start, m, n.cost(p, m)*perCost+1)
 		}
 	}
@@ -94,7 +94,7 @@ func (n *network) choose(from, to int) int {
 	cost := int(n.best[from*len(n.load)+to])
 	best, bestShared := -1, 0
 	for _, p := range n.at[from] {
-		if n.fixed && !n.isNew(p, from) || n.has(p, to) || n.cost(p, to)-n.cost(p, from) != cost || !n.swaps(p, from, to) {
+		if n.has(p, to) || !n.may(p, from) || !n.may(p, to) || n.cost(p, to)-n.cost(p, from) != cost || !n.swaps(p, from, to) {
 			continue
 		}
 		shared := 0
