@@ -187,9 +187,12 @@ func TestPlanHistories(t *testing.T) {
 			}
 			if _, zones := zonesOf(h.ms); zones == 1 && !bind {
 				counted++
-				if p.Least != least {
+				if p.Least != least { // counting does not know that owners are distinct
 					more++
-					t.Errorf("seed %d, step %d, %s: %d moves, the least by counting is %d", seed, step, what, p.Least, least)
+					bs, _, _ := bounds(h.ring, h.ms)
+					if least, ok := leastByFlow(h.ring, h.ms, bs); !ok || least != p.Least {
+						t.Fatalf("seed %d, step %d, %s: %d moves, by the textbook %d (%v)", seed, step, what, p.Least, least, ok)
+					}
 				}
 			}
 			shuffled := slices.Clone(h.ms)
@@ -204,7 +207,9 @@ func TestPlanHistories(t *testing.T) {
 			what = h.change()
 		}
 	}
-	t.Logf("%d plans without zones, of which %d have more moves than by counting", counted, more)
+	if counted > 20 && more*20 > counted {
+		t.Errorf("%d plans without zones, of which %d have more moves than by counting", counted, more)
+	}
 }
 
 // TestPlanLeast holds the number of moves against a textbook flow, on rings where

@@ -67,9 +67,9 @@ func checkFresh(r *ring.Ring, ms []ring.Member, p ring.Placement) error {
 
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		partitions := 1 << rapid.IntRange(3, 10).Draw(t, "log2 partitions")
+		partitions := 1 << rapid.IntRange(3, 8).Draw(t, "log2 partitions")
 		replicas := rapid.IntRange(1, 6).Draw(t, "replicas")
-		ms := members(rapid.IntRange(replicas, 60).Draw(t, "members"))
+		ms := members(rapid.IntRange(replicas, 40).Draw(t, "members"))
 		r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: replicas})
 		if err != nil {
 			t.Fatal(err)
@@ -108,8 +108,8 @@ func TestPlanSmall(t *testing.T) {
 }
 
 func TestPlanLargest(t *testing.T) {
-	for _, replicas := range []int{1, 3, 5, ring.ReplicasMax} {
-		for _, n := range []int{replicas, replicas + 1, 37, 100} {
+	for _, replicas := range []int{1, 3, ring.ReplicasMax} {
+		for _, n := range []int{replicas + 1, 100} {
 			r, ms := empty(t, ring.PartitionsMax, replicas), members(n)
 			p, err := ring.Plan(r, ms)
 			if err == nil {
@@ -181,14 +181,5 @@ func TestPlanAgainMovesNothing(t *testing.T) {
 	}
 	if p, err = ring.Plan(next, ms); err != nil || len(p.Moves) != 0 {
 		t.Fatalf("%v, moves %v", err, p.Moves)
-	}
-}
-
-func BenchmarkPlan4096x100(b *testing.B) {
-	r, ms := empty(b, 4096, 3), members(100)
-	for b.Loop() {
-		if _, err := ring.Plan(r, ms); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -22,7 +22,9 @@ func memberIDs(n int) []ring.MemberID {
 // TestFallbackOrderIsPinned: members of different releases have to agree on who
 // stands in for whom.
 func TestFallbackOrderIsPinned(t *testing.T) {
-	r, all := planned(t, 256, 3, 5), memberIDs(8)
+	slots := slices.Repeat([][]int{{0, 2, 4}}, 256)
+	slots[0], slots[17] = []int{2, 3, 4}, []int{1, 2, 4}
+	r, all := owned(t, 3, slots), memberIDs(8)
 	for p, want := range map[ring.PartitionID][]int{
 		0: {0, 5, 1, 6, 7}, 17: {3, 7, 5, 6, 0}, 255: {3, 7, 5, 6, 1},
 	} {
