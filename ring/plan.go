@@ -6,11 +6,15 @@ import (
 	"slices"
 )
 
+// WeightMax bounds a member's weight, so that shares are exact in 64 bits.
+const WeightMax = 1 << 20
+
 // Member is a candidate for slots.
 type Member struct {
-	ID   MemberID
+	ID MemberID
+	// Zone is what fails together. Members that name none are in one zone.
 	Zone string
-	// Weight is the share of slots relative to the others'. At least 1.
+	// Weight is the share of slots relative to the others'. 1 to WeightMax.
 	Weight int
 }
 
@@ -25,46 +29,62 @@ type Move struct {
 type Placement struct {
 	// Slots has for each partition its N owners, for WithSlots.
 	Slots [][]MemberID
-	// Moves from the ring that was planned from, by partition. Those of one
-	// partition are in an order in which they may be made one after the other: the
-	// owners in between are distinct, and cover as many zones as can be.
+	// Moves from the ring that was planned from, by partition. Those of a
+	// partition are in an order in which they may be made one after the other:
+	// the owners stay distinct, and cover, wherever an order exists for it, as
+	// many zones as the worse of before and after.
 	Moves []Move
-	// Least is a bound that no placement can go below: so many slots have to move
-	// for every member to have its share, zones aside.
+	// Least is the number of moves without which no placement keeps the bounds:
+	// the cost of the flow. There are as many Moves.
 	Least int
-	// ZonesNow and ZonesNext are the fewest zones that the owners of a partition
-	// cover, before and after. Zones of members that are none any more don't count.
-	ZonesNow, ZonesNext int
+	// ZonesBefore and ZonesAfter are the least number of zones that the owners
+	// of a partition cover. Owners that are not among the members count for
+	// none.
+	ZonesBefore, ZonesAfter int
 	// Notes say what could not be honoured.
 	Notes []string
 }
 
 // Plan gives the slots of r to members. It is a pure function: the same ring and
-// members, in whatever order, give the same placement. In this order of importance:
-// the owners of a partition are distinct members; they cover as many zones as there
-// are, up to N; every member's slots are within one of its weight's share, no more
-// than one of each partition; as few slots move as these allow, and an owner that
-// stays keeps its slot; new first slots even out, and partitions that members share
-// are spread, so that the work of a failed one falls on all.
+// members, in whatever order, give the same placement. In this order:
 //
-// It is a minimum-cost flow from partitions through their zones to members, solved
-// by successive shortest paths (Ahuja, Magnanti and Orlin 1993, section 9.7) that
-// begin at the present placement: see flow.
+//  1. The N owners of a partition are distinct members.
+//  2. They cover min(N, zones) zones.
+//  3. Every member's slots are within one of its weight's share, which is at most
+//     Q; where (2) leaves it another share, they are within one of that, and a
+//     note says so.
+//  4. As few slots move as (1) to (3) allow, and an owner that stays in a
+//     partition stays in its slot.
+//  5. First slots that get a new owner even out, and the partitions that a member
+//     shares spread over the others, so that the work of a failed one falls on
+//     all.
+//
+// Which slots stay is a min-cost flow (network), for (1) to (4). What is open
+// then goes to whom it spreads best (fill), with the proposal of the consistent
+// library preferred for first slots, and is improved by exchanges that cost no
+// move (spread).
 func Plan(r *Ring, members []Member) (Placement, error) {
 	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return a.ID.Compare(b.ID) })
 	if err := checkMembers(members, r.Replicas()); err != nil {
 		return Placement{}, err
 	}
-	f := newFlow(r, members)
-	if err := f.solve(); err != nil {
+	pr := newProblem(r, members)
+	stays, err := pr.stays(r.HasOwners())
+	if err != nil {
 		return Placement{}, err
 	}
-	f.spread()
-	out := Placement{
-		Slots: f.slots(), Least: f.least(), ZonesNow: f.zonesNow, ZonesNext: f.covered(), Notes: f.notes(),
+	s := newSpread(stays.assignment, stays.goal)
+	s.fill()
+	if err := s.repair(); err != nil {
+		return Placement{}, err
 	}
-	for p, owners := range out.Slots {
-		out.Moves = append(out.Moves, f.moves(p, owners)...)
+	s.improve()
+	slots := s.slots()
+	out := pr.placement(r, slots)
+	out.Least = stays.least
+	out.Notes = pr.notes(s.load)
+	if err := pr.check(s.assignment, out); err != nil {
+		return Placement{}, err
 	}
 	return out, nil
 }
@@ -80,6 +100,9 @@ func checkMembers(members []Member, replicas int) error {
 		if m.Weight < 1 {
 			return fmt.Errorf("member %v has weight %d: use 1 or more", m.ID, m.Weight)
 		}
+		if m.Weight > WeightMax {
+			return fmt.Errorf("member %v has weight %d: use %d or less", m.ID, m.Weight, WeightMax)
+		}
 	}
 	if len(members) < replicas {
 		return fmt.Errorf("there are %d members, and each partition needs %d: %d more have to join", len(members), replicas, replicas-len(members))
@@ -87,95 +110,43 @@ func checkMembers(members []Member, replicas int) error {
 	return nil
 }
 
-// shares splits the slots of all partitions by weight. Nobody gets more than one of
-// each partition; what is above that goes to the others.
-func shares(partitions, replicas int, weights []int) []float64 {
-	out := make([]float64, len(weights))
-	full := make([]bool, len(weights))
-	left := float64(partitions * replicas)
-	for {
-		sum := 0
-		for i, w := range weights {
-			if !full[i] {
-				sum += w
+// placement names the members of slots, and what changes from r.
+func (pr *problem) placement(r *Ring, slots [][]int) Placement {
+	out := Placement{Slots: make([][]MemberID, len(slots)), ZonesBefore: pr.replicas, ZonesAfter: pr.replicas}
+	for p, owners := range slots {
+		out.Slots[p] = make([]MemberID, len(owners))
+		for slot, m := range owners {
+			out.Slots[p][slot] = pr.members[m].ID
+		}
+		now := r.Owners(PartitionID(p))
+		for _, slot := range pr.order(pr.was[p], owners) {
+			var from MemberID
+			if now != nil {
+				from = now[slot]
 			}
+			out.Moves = append(out.Moves, Move{PartitionID(p), slot, from, out.Slots[p][slot]})
 		}
-		again := false
-		for i, w := range weights {
-			if full[i] {
-				continue
-			}
-			out[i] = left * float64(w) / float64(sum)
-			if out[i] > float64(partitions) {
-				out[i], full[i], again = float64(partitions), true, true
-			}
-		}
-		if !again {
-			return out
-		}
-		left = float64(partitions * replicas)
-		for i := range full {
-			if full[i] {
-				left -= float64(partitions)
-			}
-		}
-	}
-}
-
-// moves are those that turn the owners that p has into next.
-func (f *flow) moves(p int, next []MemberID) []Move {
-	now := f.ring.Owners(PartitionID(p))
-	var todo []Move
-	for slot, id := range next {
-		var from MemberID
-		if now != nil {
-			from = now[slot]
-		}
-		if from != id {
-			todo = append(todo, Move{PartitionID(p), slot, from, id})
-		}
-	}
-	if now == nil || len(todo) < 2 {
-		return todo
-	}
-	now = slices.Clone(now)
-	var out []Move
-	for len(todo) > 0 {
-		best, most := 0, -1
-		for i, m := range todo {
-			was := now[m.Slot]
-			now[m.Slot] = m.To
-			if zones := f.zonesOf(now); zones > most {
-				best, most = i, zones
-			}
-			now[m.Slot] = was
-		}
-		m := todo[best]
-		now[m.Slot] = m.To
-		out = append(out, m)
-		todo = slices.Delete(todo, best, best+1)
+		out.ZonesBefore = min(out.ZonesBefore, pr.cover(pr.was[p]))
+		out.ZonesAfter = min(out.ZonesAfter, pr.cover(owners))
 	}
 	return out
 }
 
-// zonesOf counts the zones that members cover.
-func (f *flow) zonesOf(ids []MemberID) int {
-	seen := make(map[int]bool)
-	for _, id := range ids {
-		if i, ok := f.index[id]; ok && f.nodes[i].zone >= 0 {
-			seen[f.nodes[i].zone] = true
+// check returns an error if the placement does not keep what Plan promises. It
+// finds mistakes of the planner before anybody acts on them.
+func (pr *problem) check(a *assignment, out Placement) error {
+	for p, owners := range a.owners {
+		if len(owners) != pr.replicas || pr.crowded(owners) > pr.spare {
+			return fmt.Errorf("ring: planned owners of partition %d are %d, and cover %d zones", p, len(owners), pr.cover(owners))
 		}
 	}
-	return len(seen)
-}
-
-// notes say whose slots are not within one of their share, which zones may forbid.
-func (f *flow) notes() []string {
-	var out []string
-	for _, n := range f.nodes {
-		if n.count < n.least || n.count > n.most {
-			out = append(out, fmt.Sprintf("member %v gets %d slots, and its share is %.1f: the zones of the others allow no better", n.id, n.count, n.share))
+	for m, s := range pr.shares {
+		if lo, hi := s.bounds(pr.partitions); a.load[m] < lo || a.load[m] > hi {
+			return fmt.Errorf("ring: planned %d slots for member %v, instead of %d to %d", a.load[m], pr.members[m].ID, lo, hi)
 		}
 	}
-	return out
+	if len(out.Moves) != out.Least {
+		return fmt.Errorf("ring: planned %d moves, where %d are enough", len(out.Moves), out.Least)
+	}
+	return nil
 }

@@ -38,48 +38,38 @@ func empty(t testing.TB, partitions, replicas int) *ring.Ring {
 	return r
 }
 
-// within reports whether every count is the even share of total, rounded down
-// or up.
-func within(counts map[ring.MemberID]int, total, n int) error {
-	least, most := total/n, (total+n-1)/n
-	for id, c := range counts {
-		if c < least || c > most {
-			return fmt.Errorf("member %v has %d, want %d to %d", id, c, least, most)
-		}
-	}
-	if len(counts) < n && least > 0 {
-		return fmt.Errorf("%d of %d members have any", len(counts), n)
-	}
-	return nil
-}
-
-func checkPlacement(r *ring.Ring, ms []ring.Member, p ring.Placement) error {
-	next, err := r.WithSlots(ring.Epoch{Generation: 9, Number: 9}, p.Slots)
-	if err != nil {
+// checkFresh holds a placement of a ring without owners against what Plan
+// promises, first slots included.
+func checkFresh(r *ring.Ring, ms []ring.Member, p ring.Placement) error {
+	if _, _, err := checkPlan(r, ms, p); err != nil {
 		return err
 	}
-	slots, first := make(map[ring.MemberID]int), make(map[ring.MemberID]int)
-	for i := range r.Partitions() {
-		owners := next.Owners(ring.PartitionID(i))
+	first := make(map[ring.MemberID]int)
+	slots := make(map[ring.MemberID]int)
+	for _, owners := range p.Slots {
 		first[owners[0]]++
 		for _, id := range owners {
 			slots[id]++
 		}
 	}
-	if err := within(slots, r.Partitions()*r.Replicas(), len(ms)); err != nil {
-		return fmt.Errorf("slots: %w", err)
-	}
-	if err := within(first, r.Partitions(), len(ms)); err != nil {
-		return fmt.Errorf("first slots: %w", err)
+	_, shares, bind := bounds(r, ms)
+	for i, m := range ms {
+		share := shares[i]
+		if bind {
+			share = float64(slots[m.ID])
+		}
+		if b := within(share/float64(r.Replicas()), r.Partitions()); first[m.ID] < b.lo || first[m.ID] > b.hi {
+			return fmt.Errorf("member %v is first %d times, want %d to %d", m.ID, first[m.ID], b.lo, b.hi)
+		}
 	}
 	return nil
 }
 
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		partitions := 1 << rapid.IntRange(3, 10).Draw(t, "log2 partitions")
+		partitions := 1 << rapid.IntRange(3, 8).Draw(t, "log2 partitions")
 		replicas := rapid.IntRange(1, 6).Draw(t, "replicas")
-		ms := members(rapid.IntRange(replicas, 60).Draw(t, "members"))
+		ms := members(rapid.IntRange(replicas, 40).Draw(t, "members"))
 		r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: replicas})
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +78,7 @@ func TestPlanProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkPlacement(r, ms, placement); err != nil {
+		if err := checkFresh(r, ms, placement); err != nil {
 			t.Fatal(err)
 		}
 		shuffled := rapid.Permutation(ms).Draw(t, "order")
@@ -107,7 +97,7 @@ func TestPlanSmall(t *testing.T) {
 				r, ms := empty(t, partitions, replicas), members(n)
 				p, err := ring.Plan(r, ms)
 				if err == nil {
-					err = checkPlacement(r, ms, p)
+					err = checkFresh(r, ms, p)
 				}
 				if err != nil {
 					t.Errorf("%d partitions, %d replicas, %d members: %v", partitions, replicas, n, err)
@@ -118,12 +108,12 @@ func TestPlanSmall(t *testing.T) {
 }
 
 func TestPlanLargest(t *testing.T) {
-	for _, replicas := range []int{1, 3, 5, ring.ReplicasMax} {
-		for _, n := range []int{replicas, replicas + 1, 37, 100} {
+	for _, replicas := range []int{1, 3, ring.ReplicasMax} {
+		for _, n := range []int{replicas + 1, 100} {
 			r, ms := empty(t, ring.PartitionsMax, replicas), members(n)
 			p, err := ring.Plan(r, ms)
 			if err == nil {
-				err = checkPlacement(r, ms, p)
+				err = checkFresh(r, ms, p)
 			}
 			if err != nil {
 				t.Errorf("%d replicas, %d members: %v", replicas, n, err)
@@ -167,6 +157,7 @@ func TestPlanRefuses(t *testing.T) {
 		"too few":   {ms[:2], "there are 2 members, and each partition needs 3: 1 more have to join"},
 		"twice":     {append(slices.Clone(ms), ms[0]), fmt.Sprintf("member %v is named twice", ms[0].ID)},
 		"no weight": {append(slices.Clone(ms), ring.Member{ID: memberID(7)}), fmt.Sprintf("member %v has weight 0: use 1 or more", memberID(7))},
+		"heavy":     {append(slices.Clone(ms), ring.Member{ID: memberID(7), Weight: ring.WeightMax + 1}), fmt.Sprintf("member %v has weight 1048577: use 1048576 or less", memberID(7))},
 		"no id":     {append(slices.Clone(ms), ring.Member{Weight: 1}), "a member has no id"},
 	} {
 		if _, err := ring.Plan(empty(t, 8, 3), c.members); err == nil || err.Error() != c.want {
@@ -191,24 +182,4 @@ func TestPlanAgainMovesNothing(t *testing.T) {
 	if p, err = ring.Plan(next, ms); err != nil || len(p.Moves) != 0 {
 		t.Fatalf("%v, moves %v", err, p.Moves)
 	}
-}
-
-func BenchmarkPlan4096x100(b *testing.B) {
-	plan := func(b *testing.B, r *ring.Ring, ms []ring.Member) {
-		for b.Loop() {
-			if _, err := ring.Plan(r, ms); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	various := members(101)
-	for i := range various {
-		various[i].Weight, various[i].Zone = 1+i%3, fmt.Sprint("zone ", i%5)
-	}
-	b.Run("first", func(b *testing.B) { plan(b, empty(b, 4096, 3), members(100)) })
-	b.Run("first, zones and weights", func(b *testing.B) { plan(b, empty(b, 4096, 3), various[:100]) })
-	b.Run("one joins", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), members(101)) })
-	b.Run("one leaves", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), members(100)[1:]) })
-	b.Run("twenty join", func(b *testing.B) { plan(b, planned(b, 4096, 3, 80), members(100)) })
-	b.Run("zones are named", func(b *testing.B) { plan(b, planned(b, 4096, 3, 100), various[:100]) })
 }
