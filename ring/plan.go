@@ -28,6 +28,13 @@ type Placement struct {
 	Slots [][]MemberID
 	// Moves from the ring that was planned from, by partition and slot.
 	Moves []Move
+	// Least is the number of moves without which no placement keeps the bounds:
+	// the cost of the flow. There are as many Moves.
+	Least int
+	// ZonesBefore and ZonesAfter are the least number of zones that the owners
+	// of a partition cover. Owners that are not among the members count for
+	// none.
+	ZonesBefore, ZonesAfter int
 	// Notes say what could not be honoured.
 	Notes []string
 }
