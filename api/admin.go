@@ -56,11 +56,12 @@ func (s *Admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 		}
 		if m.Liveness == ringdv1.Member_ALIVE {
 			alive++
-		} else {
+		} else if m.State != stateGone {
 			out.Warnings = append(out.Warnings, fmt.Sprintf("member %s is not seen", m.Name))
 		}
 	}
 	out.Warnings = append(out.Warnings, wireWarnings(state)...)
+	out.Moves = movesTo(state)
 	if out.Leader == "" {
 		out.Warnings = append(out.Warnings, "no leader is known: members and bucket types can't be changed until a majority is up")
 	}
@@ -90,7 +91,7 @@ func (s *Admin) members(state *cluster.State) []*ringdv1.Member {
 		row := &ringdv1.Member{
 			Id: id.String(), Name: m.Name, GrpcAddress: m.GRPC, GossipAddress: m.Gossip, HttpAddress: m.HTTP, Zone: m.Zone,
 			Weight: uint32(m.Weight), Role: string(m.Role), StartCount: m.Starts, Slots: slots[id], FirstSlots: first[id], Raft: roles[id],
-			Liveness: ringdv1.Member_DEAD, WireVersion: m.Speaks(), Capabilities: m.Capabilities.Names(),
+			Liveness: ringdv1.Member_DEAD, WireVersion: m.Speaks(), Capabilities: m.Capabilities.Names(), State: stateOfMember(m),
 		}
 		switch alive[id] {
 		case cluster.Alive:
@@ -163,46 +164,6 @@ func (s *Admin) Ring(_ context.Context, r *ringdv1.RingRequest) (*ringdv1.RingRe
 		out.Rows = append(out.Rows, row)
 	}
 	return out, nil
-}
-
-// Plan implements ringdv1.AdminServer.
-func (s *Admin) Plan(context.Context, *ringdv1.PlanRequest) (*ringdv1.PlanResponse, error) {
-	if _, err := s.state(); err != nil {
-		return nil, err
-	}
-	state, placement, err := s.backend.Plan()
-	out := &ringdv1.PlanResponse{Epoch: epochTo(state.Ring.Epoch()), Moves: uint32(len(placement.Moves)), Notes: placement.Notes}
-	if err != nil {
-		out.Blocked = err.Error()
-	}
-	next := make(map[string]*ringdv1.PlanResponse_Row)
-	for _, m := range s.members(state) {
-		row := &ringdv1.PlanResponse_Row{MemberId: m.Id, Name: m.Name, SlotsNow: m.Slots, FirstSlotsNow: m.FirstSlots}
-		next[m.Id] = row
-		out.Rows = append(out.Rows, row)
-	}
-	for _, owners := range placement.Slots {
-		for slot, id := range owners {
-			row := next[id.String()]
-			row.SlotsNext++
-			if slot == 0 {
-				row.FirstSlotsNext++
-			}
-		}
-	}
-	return out, nil
-}
-
-// Commit implements ringdv1.AdminServer.
-func (s *Admin) Commit(ctx context.Context, r *ringdv1.CommitRequest) (*ringdv1.CommitResponse, error) {
-	if _, err := s.state(); err != nil {
-		return nil, err
-	}
-	changed, err := s.backend.Commit(ctx, ring.Epoch{Generation: r.GetEpoch().GetGeneration(), Number: r.GetEpoch().GetNumber()}, s.backend.State().Revision, false)
-	if err != nil {
-		return nil, statusOf(err)
-	}
-	return &ringdv1.CommitResponse{Epoch: epochTo(s.backend.State().Ring.Epoch()), Changed: changed}, nil
 }
 
 // Inspect implements ringdv1.AdminServer.

@@ -19,6 +19,7 @@ func diskTo(d Disk) *ringdv1.Disk {
 	}
 	out := &ringdv1.Disk{
 		FreeBytes: uint64(max(0, d.FreeBytes)), ReserveBytes: uint64(max(0, d.ReserveBytes)), State: diskOK, VnodesFailed: uint32(d.FailedVnodes),
+		StoreBytes: uint64(max(0, d.StoreBytes)),
 	}
 	if d.Full {
 		out.State = diskFull

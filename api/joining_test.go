@@ -42,6 +42,10 @@ func TestJoiningMember(t *testing.T) {
 		"ring":   func() error { _, err := admin.Ring(ctx, &ringdv1.RingRequest{}); return err },
 		"plan":   func() error { _, err := admin.Plan(ctx, &ringdv1.PlanRequest{}); return err },
 		"commit": func() error { _, err := admin.Commit(ctx, &ringdv1.CommitRequest{}); return err },
+		"stage":  func() error { _, err := admin.StageChange(ctx, &ringdv1.StageChangeRequest{}); return err },
+		"abort":  func() error { _, err := admin.Abort(ctx, &ringdv1.AbortRequest{}); return err },
+		"cancel": func() error { _, err := admin.Cancel(ctx, &ringdv1.CancelRequest{}); return err },
+		"remove": func() error { _, err := admin.RemoveMember(ctx, &ringdv1.RemoveMemberRequest{}); return err },
 		"create": func() error {
 			_, err := admin.CreateBucketType(ctx, &ringdv1.CreateBucketTypeRequest{})
 			return err

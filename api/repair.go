@@ -131,6 +131,8 @@ type Disk struct {
 	FreeBytes, ReserveBytes int64
 	// Full: less than the reserve is free, so that writes are refused.
 	Full bool
+	// StoreBytes are taken by what the member stores.
+	StoreBytes int64
 	// FailedVnodes don't serve because the disk returned errors.
 	FailedVnodes int
 }

@@ -217,21 +217,31 @@ func (n *Node) Plan() (*State, ring.Placement, error) {
 	return s, p, nil
 }
 
-// Commit carries out what Plan says, if ring and revision are still those that the
-// plan was seen at. It reports whether anything changed.
+// Commit carries out what Plan says, if revision, and the ring's generation, are
+// still those that the plan was seen at. (Moves that come to their end meanwhile
+// change the ring's epoch, and not the plan.) It reports whether anything changed.
 func (n *Node) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error) {
-	s, p, err := n.Plan()
-	if err != nil {
-		return false, err
+	for {
+		s, p, err := n.Plan()
+		if err != nil {
+			return false, err
+		}
+		if now := s.Ring.Epoch(); now.Generation != epoch.Generation || s.Revision != revision {
+			return false, replica.Errorf(replica.KindAborted, "the ring is at epoch %v and revision %d, the plan that was seen at %v and %d: look at the plan again", now, s.Revision, epoch, revision)
+		}
+		if len(p.Moves) == 0 && len(s.Staged) == 0 {
+			return false, nil
+		}
+		c := s.CommitOf(p, acceptDataLoss)
+		err = n.Apply(ctx, Command{CommitPlan: &c})
+		if replica.KindOf(err) != replica.KindAborted {
+			return err == nil, err
+		}
+		// Moves have come to their end, or else the look above says what changed.
+		if refreshErr := n.Refresh(ctx); refreshErr != nil || ctx.Err() != nil {
+			return false, err
+		}
 	}
-	if s.Ring.Epoch() != epoch || s.Revision != revision {
-		return false, replica.Errorf(replica.KindAborted, "the ring is at epoch %v and revision %d, the plan that was seen at %v and %d: look at the plan again", s.Ring.Epoch(), s.Revision, epoch, revision)
-	}
-	if len(p.Moves) == 0 && len(s.Staged) == 0 {
-		return false, nil
-	}
-	c := s.CommitOf(p, acceptDataLoss)
-	return true, n.Apply(ctx, Command{CommitPlan: &c})
 }
 
 // gossipSeeds are addresses that members were said to be at.

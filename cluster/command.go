@@ -135,6 +135,9 @@ func (s *State) Apply(c Command) (*State, error) {
 	if err != nil {
 		return s, err
 	}
+	if len(next.Moves) == 0 {
+		next.MovesTotal = 0
+	}
 	return next, nil
 }
 

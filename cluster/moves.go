@@ -67,10 +67,12 @@ func (s *State) commitPlan(c CommitPlan) error {
 	if !s.Ring.HasOwners() {
 		return s.firstCommit(c)
 	}
+	before := len(s.Moves)
 	s.dropMovesOfGone()
 	if err := s.addMoves(c.Moves); err != nil {
 		return err
 	}
+	s.MovesTotal += len(s.Moves) - before
 	if err := s.boundSources(c.AcceptDataLoss); err != nil {
 		return err
 	}
@@ -361,6 +363,7 @@ func (s *State) cancelMoves() error {
 		return replica.Errorf(replica.KindPrecondition, "no move is under way that can be turned back")
 	}
 	s.Revision++
+	s.MovesTotal -= len(before) - len(s.Moves)
 	for id, m := range s.Members {
 		switch {
 		case m.Leaving && s.concerns(id):
@@ -423,6 +426,9 @@ func (s *State) retireGone() {
 func (s *State) checkMoves() error {
 	if len(s.Moves) > 0 && !s.Ring.HasOwners() {
 		return fmt.Errorf("cluster: the state has moves, but no owners")
+	}
+	if s.MovesTotal < len(s.Moves) {
+		return fmt.Errorf("cluster: the state has %d moves of %d", len(s.Moves), s.MovesTotal)
 	}
 	last := uint64(0)
 	for _, m := range s.Moves {

@@ -128,6 +128,9 @@ func TestMovesOfAPartitionFollowEachOther(t *testing.T) {
 	if got := active(s); got != "move 2: 0.1 2>5, move 3: 1.0 1>4" {
 		t.Errorf("under way: %s", got)
 	}
+	if got := s.MovesTotal - len(s.Moves); s.MovesTotal != 3 || got != 1 {
+		t.Errorf("%d of %d are done", got, s.MovesTotal)
+	}
 	s = mustApply(t, s, finish(3, 2))
 	if got := owners(s, 0) + " " + owners(s, 1); got != "453 423" || len(s.Moves) != 0 {
 		t.Errorf("at the end: %s, %d moves left", got, len(s.Moves))

@@ -45,6 +45,9 @@ type State struct {
 	Moves []replica.Move `json:"moves,omitempty"`
 	// LastMove is the highest number of a move that there ever was.
 	LastMove uint64 `json:"last_move,omitempty"`
+	// MovesTotal counts the moves under way and those that have come to their end
+	// since none was: for people to see how far it is.
+	MovesTotal int `json:"moves_total,omitempty"`
 }
 
 // Member is one member as all know it.

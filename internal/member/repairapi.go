@@ -275,5 +275,7 @@ func (m *Member) Disk() api.Disk {
 	if m.disk == nil || !m.serving.Load() {
 		return api.Disk{}
 	}
-	return m.disk.state()
+	d := m.disk.state()
+	d.StoreBytes = int64(m.store.Usage().DiskBytes)
+	return d
 }

@@ -71,59 +71,7 @@ func (x Member_Liveness) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Member_Liveness.Descriptor instead.
 func (Member_Liveness) EnumDescriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{1, 0}
-}
-
-type Epoch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Epoch) Reset() {
-	*x = Epoch{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Epoch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Epoch) ProtoMessage() {}
-
-func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
-func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Epoch) GetGeneration() uint64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *Epoch) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{0, 0}
 }
 
 type Member struct {
@@ -151,14 +99,17 @@ type Member struct {
 	// raft is "leader", "voter", "nonvoter" or empty.
 	Raft string `protobuf:"bytes,13,opt,name=raft,proto3" json:"raft,omitempty"`
 	// disk is set in a status' self only: a member knows no other's.
-	Disk          *Disk `protobuf:"bytes,14,opt,name=disk,proto3" json:"disk,omitempty"`
+	Disk *Disk `protobuf:"bytes,14,opt,name=disk,proto3" json:"disk,omitempty"`
+	// state is "new" (no commit has brought it in), "joined", "leaving" (its slots
+	// move away), or "gone" (its slots are rebuilt by others).
+	State         string `protobuf:"bytes,17,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[1]
+	mi := &file_ringd_v1_admin_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -170,7 +121,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[1]
+	mi := &file_ringd_v1_admin_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -183,7 +134,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Member) GetId() string {
@@ -298,6 +249,13 @@ func (x *Member) GetDisk() *Disk {
 	return nil
 }
 
+func (x *Member) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // Disk is the one below a member's data directory.
 type Disk struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -307,14 +265,16 @@ type Disk struct {
 	// state is "ok", or "full": below the reserve, so that writes are refused.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// vnodes_failed don't serve because the disk returned errors.
-	VnodesFailed  uint32 `protobuf:"varint,4,opt,name=vnodes_failed,json=vnodesFailed,proto3" json:"vnodes_failed,omitempty"`
+	VnodesFailed uint32 `protobuf:"varint,4,opt,name=vnodes_failed,json=vnodesFailed,proto3" json:"vnodes_failed,omitempty"`
+	// store_bytes are taken by what the member stores.
+	StoreBytes    uint64 `protobuf:"varint,5,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	mi := &file_ringd_v1_admin_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +286,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[2]
+	mi := &file_ringd_v1_admin_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +299,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Disk) GetFreeBytes() uint64 {
@@ -370,6 +330,13 @@ func (x *Disk) GetVnodesFailed() uint32 {
 	return 0
 }
 
+func (x *Disk) GetStoreBytes() uint64 {
+	if x != nil {
+		return x.StoreBytes
+	}
+	return 0
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -378,7 +345,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[3]
+	mi := &file_ringd_v1_admin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -390,7 +357,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[3]
+	mi := &file_ringd_v1_admin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -403,7 +370,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{2}
 }
 
 type StatusResponse struct {
@@ -427,13 +394,14 @@ type StatusResponse struct {
 	// start_committed: this start of the member stands in the agreed state.
 	StartCommitted bool   `protobuf:"varint,12,opt,name=start_committed,json=startCommitted,proto3" json:"start_committed,omitempty"`
 	UptimeSeconds  uint64 `protobuf:"varint,13,opt,name=uptime_seconds,json=uptimeSeconds,proto3" json:"uptime_seconds,omitempty"`
+	Moves          *Moves `protobuf:"bytes,14,opt,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[4]
+	mi := &file_ringd_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +413,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[4]
+	mi := &file_ringd_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +426,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StatusResponse) GetClusterId() string {
@@ -552,6 +520,13 @@ func (x *StatusResponse) GetUptimeSeconds() uint64 {
 	return 0
 }
 
+func (x *StatusResponse) GetMoves() *Moves {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
 type RingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// partition or key; all partitions if neither is set.
@@ -563,7 +538,7 @@ type RingRequest struct {
 
 func (x *RingRequest) Reset() {
 	*x = RingRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[5]
+	mi := &file_ringd_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +550,7 @@ func (x *RingRequest) String() string {
 func (*RingRequest) ProtoMessage() {}
 
 func (x *RingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[5]
+	mi := &file_ringd_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +563,7 @@ func (x *RingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingRequest.ProtoReflect.Descriptor instead.
 func (*RingRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RingRequest) GetPartition() uint32 {
@@ -620,7 +595,7 @@ type RingResponse struct {
 
 func (x *RingResponse) Reset() {
 	*x = RingResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[6]
+	mi := &file_ringd_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +607,7 @@ func (x *RingResponse) String() string {
 func (*RingResponse) ProtoMessage() {}
 
 func (x *RingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[6]
+	mi := &file_ringd_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +620,7 @@ func (x *RingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingResponse.ProtoReflect.Descriptor instead.
 func (*RingResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RingResponse) GetEpoch() *Epoch {
@@ -698,7 +673,7 @@ type MembersRequest struct {
 
 func (x *MembersRequest) Reset() {
 	*x = MembersRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[7]
+	mi := &file_ringd_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +685,7 @@ func (x *MembersRequest) String() string {
 func (*MembersRequest) ProtoMessage() {}
 
 func (x *MembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[7]
+	mi := &file_ringd_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +698,7 @@ func (x *MembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersRequest.ProtoReflect.Descriptor instead.
 func (*MembersRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 type MembersResponse struct {
@@ -735,7 +710,7 @@ type MembersResponse struct {
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[8]
+	mi := &file_ringd_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +722,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[8]
+	mi := &file_ringd_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +735,7 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MembersResponse) GetMembers() []*Member {
@@ -768,218 +743,6 @@ func (x *MembersResponse) GetMembers() []*Member {
 		return x.Members
 	}
 	return nil
-}
-
-type PlanRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlanRequest) Reset() {
-	*x = PlanRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlanRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlanRequest) ProtoMessage() {}
-
-func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
-func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{9}
-}
-
-type PlanResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// epoch that the plan starts from.
-	Epoch *Epoch              `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Rows  []*PlanResponse_Row `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
-	Moves uint32              `protobuf:"varint,3,opt,name=moves,proto3" json:"moves,omitempty"`
-	Notes []string            `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
-	// blocked says why Commit would refuse; empty if it would not.
-	Blocked       string `protobuf:"bytes,5,opt,name=blocked,proto3" json:"blocked,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlanResponse) Reset() {
-	*x = PlanResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlanResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlanResponse) ProtoMessage() {}
-
-func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
-func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *PlanResponse) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-func (x *PlanResponse) GetRows() []*PlanResponse_Row {
-	if x != nil {
-		return x.Rows
-	}
-	return nil
-}
-
-func (x *PlanResponse) GetMoves() uint32 {
-	if x != nil {
-		return x.Moves
-	}
-	return 0
-}
-
-func (x *PlanResponse) GetNotes() []string {
-	if x != nil {
-		return x.Notes
-	}
-	return nil
-}
-
-func (x *PlanResponse) GetBlocked() string {
-	if x != nil {
-		return x.Blocked
-	}
-	return ""
-}
-
-type CommitRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// epoch of the plan that was seen; a ring that changed since is refused.
-	Epoch         *Epoch `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CommitRequest) Reset() {
-	*x = CommitRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CommitRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CommitRequest) ProtoMessage() {}
-
-func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
-func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *CommitRequest) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-type CommitResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Epoch *Epoch                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// changed is false if the ring was as planned already.
-	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CommitResponse) Reset() {
-	*x = CommitResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CommitResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CommitResponse) ProtoMessage() {}
-
-func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
-func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *CommitResponse) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-func (x *CommitResponse) GetChanged() bool {
-	if x != nil {
-		return x.Changed
-	}
-	return false
 }
 
 type BucketType struct {
@@ -1004,7 +767,7 @@ type BucketType struct {
 
 func (x *BucketType) Reset() {
 	*x = BucketType{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[13]
+	mi := &file_ringd_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +779,7 @@ func (x *BucketType) String() string {
 func (*BucketType) ProtoMessage() {}
 
 func (x *BucketType) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[13]
+	mi := &file_ringd_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +792,7 @@ func (x *BucketType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketType.ProtoReflect.Descriptor instead.
 func (*BucketType) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BucketType) GetName() string {
@@ -1126,7 +889,7 @@ type CreateBucketTypeRequest struct {
 
 func (x *CreateBucketTypeRequest) Reset() {
 	*x = CreateBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[14]
+	mi := &file_ringd_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +901,7 @@ func (x *CreateBucketTypeRequest) String() string {
 func (*CreateBucketTypeRequest) ProtoMessage() {}
 
 func (x *CreateBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[14]
+	mi := &file_ringd_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +914,7 @@ func (x *CreateBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*CreateBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateBucketTypeRequest) GetBucketType() *BucketType {
@@ -1170,7 +933,7 @@ type CreateBucketTypeResponse struct {
 
 func (x *CreateBucketTypeResponse) Reset() {
 	*x = CreateBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[15]
+	mi := &file_ringd_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +945,7 @@ func (x *CreateBucketTypeResponse) String() string {
 func (*CreateBucketTypeResponse) ProtoMessage() {}
 
 func (x *CreateBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[15]
+	mi := &file_ringd_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +958,7 @@ func (x *CreateBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*CreateBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateBucketTypeResponse) GetBucketType() *BucketType {
@@ -1213,7 +976,7 @@ type ListBucketTypesRequest struct {
 
 func (x *ListBucketTypesRequest) Reset() {
 	*x = ListBucketTypesRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[16]
+	mi := &file_ringd_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +988,7 @@ func (x *ListBucketTypesRequest) String() string {
 func (*ListBucketTypesRequest) ProtoMessage() {}
 
 func (x *ListBucketTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[16]
+	mi := &file_ringd_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1001,7 @@ func (x *ListBucketTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBucketTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListBucketTypesRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 type ListBucketTypesResponse struct {
@@ -1250,7 +1013,7 @@ type ListBucketTypesResponse struct {
 
 func (x *ListBucketTypesResponse) Reset() {
 	*x = ListBucketTypesResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[17]
+	mi := &file_ringd_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1025,7 @@ func (x *ListBucketTypesResponse) String() string {
 func (*ListBucketTypesResponse) ProtoMessage() {}
 
 func (x *ListBucketTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[17]
+	mi := &file_ringd_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1038,7 @@ func (x *ListBucketTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBucketTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListBucketTypesResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListBucketTypesResponse) GetBucketTypes() []*BucketType {
@@ -1294,7 +1057,7 @@ type DescribeBucketTypeRequest struct {
 
 func (x *DescribeBucketTypeRequest) Reset() {
 	*x = DescribeBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[18]
+	mi := &file_ringd_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1069,7 @@ func (x *DescribeBucketTypeRequest) String() string {
 func (*DescribeBucketTypeRequest) ProtoMessage() {}
 
 func (x *DescribeBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[18]
+	mi := &file_ringd_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1082,7 @@ func (x *DescribeBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DescribeBucketTypeRequest) GetName() string {
@@ -1338,7 +1101,7 @@ type DescribeBucketTypeResponse struct {
 
 func (x *DescribeBucketTypeResponse) Reset() {
 	*x = DescribeBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1113,7 @@ func (x *DescribeBucketTypeResponse) String() string {
 func (*DescribeBucketTypeResponse) ProtoMessage() {}
 
 func (x *DescribeBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1126,7 @@ func (x *DescribeBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DescribeBucketTypeResponse) GetBucketType() *BucketType {
@@ -1383,7 +1146,7 @@ type UpdateBucketTypeRequest struct {
 
 func (x *UpdateBucketTypeRequest) Reset() {
 	*x = UpdateBucketTypeRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1158,7 @@ func (x *UpdateBucketTypeRequest) String() string {
 func (*UpdateBucketTypeRequest) ProtoMessage() {}
 
 func (x *UpdateBucketTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1171,7 @@ func (x *UpdateBucketTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucketTypeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateBucketTypeRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateBucketTypeRequest) GetBucketType() *BucketType {
@@ -1427,7 +1190,7 @@ type UpdateBucketTypeResponse struct {
 
 func (x *UpdateBucketTypeResponse) Reset() {
 	*x = UpdateBucketTypeResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1202,7 @@ func (x *UpdateBucketTypeResponse) String() string {
 func (*UpdateBucketTypeResponse) ProtoMessage() {}
 
 func (x *UpdateBucketTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1215,7 @@ func (x *UpdateBucketTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBucketTypeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateBucketTypeResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateBucketTypeResponse) GetBucketType() *BucketType {
@@ -1471,7 +1234,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1246,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1259,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *InspectRequest) GetKey() *Key {
@@ -1516,7 +1279,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[23]
+	mi := &file_ringd_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1291,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[23]
+	mi := &file_ringd_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1304,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *InspectResponse) GetPartition() uint32 {
@@ -1571,7 +1334,7 @@ type RingResponse_Partition struct {
 
 func (x *RingResponse_Partition) Reset() {
 	*x = RingResponse_Partition{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[24]
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1346,7 @@ func (x *RingResponse_Partition) String() string {
 func (*RingResponse_Partition) ProtoMessage() {}
 
 func (x *RingResponse_Partition) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[24]
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1359,7 @@ func (x *RingResponse_Partition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingResponse_Partition.ProtoReflect.Descriptor instead.
 func (*RingResponse_Partition) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{6, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *RingResponse_Partition) GetId() uint32 {
@@ -1620,90 +1383,6 @@ func (x *RingResponse_Partition) GetFallbacks() []uint32 {
 	return nil
 }
 
-type PlanResponse_Row struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	MemberId       string                 `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	SlotsNow       uint32                 `protobuf:"varint,3,opt,name=slots_now,json=slotsNow,proto3" json:"slots_now,omitempty"`
-	SlotsNext      uint32                 `protobuf:"varint,4,opt,name=slots_next,json=slotsNext,proto3" json:"slots_next,omitempty"`
-	FirstSlotsNow  uint32                 `protobuf:"varint,5,opt,name=first_slots_now,json=firstSlotsNow,proto3" json:"first_slots_now,omitempty"`
-	FirstSlotsNext uint32                 `protobuf:"varint,6,opt,name=first_slots_next,json=firstSlotsNext,proto3" json:"first_slots_next,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *PlanResponse_Row) Reset() {
-	*x = PlanResponse_Row{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlanResponse_Row) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlanResponse_Row) ProtoMessage() {}
-
-func (x *PlanResponse_Row) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlanResponse_Row.ProtoReflect.Descriptor instead.
-func (*PlanResponse_Row) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{10, 0}
-}
-
-func (x *PlanResponse_Row) GetMemberId() string {
-	if x != nil {
-		return x.MemberId
-	}
-	return ""
-}
-
-func (x *PlanResponse_Row) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *PlanResponse_Row) GetSlotsNow() uint32 {
-	if x != nil {
-		return x.SlotsNow
-	}
-	return 0
-}
-
-func (x *PlanResponse_Row) GetSlotsNext() uint32 {
-	if x != nil {
-		return x.SlotsNext
-	}
-	return 0
-}
-
-func (x *PlanResponse_Row) GetFirstSlotsNow() uint32 {
-	if x != nil {
-		return x.FirstSlotsNow
-	}
-	return 0
-}
-
-func (x *PlanResponse_Row) GetFirstSlotsNext() uint32 {
-	if x != nil {
-		return x.FirstSlotsNext
-	}
-	return 0
-}
-
 type InspectResponse_Dot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Actor         uint64                 `protobuf:"varint,1,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -1714,7 +1393,7 @@ type InspectResponse_Dot struct {
 
 func (x *InspectResponse_Dot) Reset() {
 	*x = InspectResponse_Dot{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[26]
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1405,7 @@ func (x *InspectResponse_Dot) String() string {
 func (*InspectResponse_Dot) ProtoMessage() {}
 
 func (x *InspectResponse_Dot) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[26]
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1418,7 @@ func (x *InspectResponse_Dot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Dot.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Dot) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18, 0}
 }
 
 func (x *InspectResponse_Dot) GetActor() uint64 {
@@ -1772,7 +1451,7 @@ type InspectResponse_Copy struct {
 
 func (x *InspectResponse_Copy) Reset() {
 	*x = InspectResponse_Copy{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[27]
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1463,7 @@ func (x *InspectResponse_Copy) String() string {
 func (*InspectResponse_Copy) ProtoMessage() {}
 
 func (x *InspectResponse_Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[27]
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1476,7 @@ func (x *InspectResponse_Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Copy.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Copy) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 1}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18, 1}
 }
 
 func (x *InspectResponse_Copy) GetMember() *Member {
@@ -1860,7 +1539,7 @@ type InspectResponse_Copy_Sibling struct {
 
 func (x *InspectResponse_Copy_Sibling) Reset() {
 	*x = InspectResponse_Copy_Sibling{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[28]
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1551,7 @@ func (x *InspectResponse_Copy_Sibling) String() string {
 func (*InspectResponse_Copy_Sibling) ProtoMessage() {}
 
 func (x *InspectResponse_Copy_Sibling) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[28]
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1564,7 @@ func (x *InspectResponse_Copy_Sibling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Copy_Sibling.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Copy_Sibling) Descriptor() ([]byte, []int) {
-	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{23, 1, 0}
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{18, 1, 0}
 }
 
 func (x *InspectResponse_Copy_Sibling) GetDot() *InspectResponse_Dot {
@@ -1948,12 +1627,7 @@ var File_ringd_v1_admin_proto protoreflect.FileDescriptor
 
 const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x14ringd/v1/admin.proto\x12\bringd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x11ringd/v1/kv.proto\x1a\x15ringd/v1/repair.proto\x1a\x17ringd/v1/settings.proto\"?\n" +
-	"\x05Epoch\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xaf\x04\n" +
+	"\x14ringd/v1/admin.proto\x12\bringd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x11ringd/v1/kv.proto\x1a\x19ringd/v1/membership.proto\x1a\x15ringd/v1/repair.proto\x1a\x17ringd/v1/settings.proto\"\xc5\x04\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -1973,19 +1647,22 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\vfirst_slots\x18\f \x01(\rR\n" +
 	"firstSlots\x12\x12\n" +
 	"\x04raft\x18\r \x01(\tR\x04raft\x12\"\n" +
-	"\x04disk\x18\x0e \x01(\v2\x0e.ringd.v1.DiskR\x04disk\"F\n" +
+	"\x04disk\x18\x0e \x01(\v2\x0e.ringd.v1.DiskR\x04disk\x12\x14\n" +
+	"\x05state\x18\x11 \x01(\tR\x05state\"F\n" +
 	"\bLiveness\x12\x18\n" +
 	"\x14LIVENESS_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ALIVE\x10\x01\x12\v\n" +
 	"\aSUSPECT\x10\x02\x12\b\n" +
-	"\x04DEAD\x10\x03\"\x85\x01\n" +
+	"\x04DEAD\x10\x03\"\xa6\x01\n" +
 	"\x04Disk\x12\x1d\n" +
 	"\n" +
 	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
 	"\rreserve_bytes\x18\x02 \x01(\x04R\freserveBytes\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12#\n" +
-	"\rvnodes_failed\x18\x04 \x01(\rR\fvnodesFailed\"\x0f\n" +
-	"\rStatusRequest\"\xc4\x03\n" +
+	"\rvnodes_failed\x18\x04 \x01(\rR\fvnodesFailed\x12\x1f\n" +
+	"\vstore_bytes\x18\x05 \x01(\x04R\n" +
+	"storeBytes\"\x0f\n" +
+	"\rStatusRequest\"\xeb\x03\n" +
 	"\x0eStatusResponse\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12$\n" +
@@ -2004,7 +1681,8 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	" \x01(\tR\x06leader\x12\x1a\n" +
 	"\bwarnings\x18\v \x03(\tR\bwarnings\x12'\n" +
 	"\x0fstart_committed\x18\f \x01(\bR\x0estartCommitted\x12%\n" +
-	"\x0euptime_seconds\x18\r \x01(\x04R\ruptimeSeconds\"_\n" +
+	"\x0euptime_seconds\x18\r \x01(\x04R\ruptimeSeconds\x12%\n" +
+	"\x05moves\x18\x0e \x01(\v2\x0f.ringd.v1.MovesR\x05moves\"_\n" +
 	"\vRingRequest\x12!\n" +
 	"\tpartition\x18\x01 \x01(\rH\x00R\tpartition\x88\x01\x01\x12\x1f\n" +
 	"\x03key\x18\x02 \x01(\v2\r.ringd.v1.KeyR\x03keyB\f\n" +
@@ -2025,27 +1703,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\tfallbacks\x18\x03 \x03(\rR\tfallbacks\"\x10\n" +
 	"\x0eMembersRequest\"=\n" +
 	"\x0fMembersResponse\x12*\n" +
-	"\amembers\x18\x01 \x03(\v2\x10.ringd.v1.MemberR\amembers\"\r\n" +
-	"\vPlanRequest\"\xf2\x02\n" +
-	"\fPlanResponse\x12%\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\x12.\n" +
-	"\x04rows\x18\x02 \x03(\v2\x1a.ringd.v1.PlanResponse.RowR\x04rows\x12\x14\n" +
-	"\x05moves\x18\x03 \x01(\rR\x05moves\x12\x14\n" +
-	"\x05notes\x18\x04 \x03(\tR\x05notes\x12\x18\n" +
-	"\ablocked\x18\x05 \x01(\tR\ablocked\x1a\xc4\x01\n" +
-	"\x03Row\x12\x1b\n" +
-	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
-	"\tslots_now\x18\x03 \x01(\rR\bslotsNow\x12\x1d\n" +
-	"\n" +
-	"slots_next\x18\x04 \x01(\rR\tslotsNext\x12&\n" +
-	"\x0ffirst_slots_now\x18\x05 \x01(\rR\rfirstSlotsNow\x12(\n" +
-	"\x10first_slots_next\x18\x06 \x01(\rR\x0efirstSlotsNext\"6\n" +
-	"\rCommitRequest\x12%\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\"Q\n" +
-	"\x0eCommitResponse\x12%\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\xeb\x03\n" +
+	"\amembers\x18\x01 \x03(\v2\x10.ringd.v1.MemberR\amembers\"\xeb\x03\n" +
 	"\n" +
 	"BucketType\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\f\n" +
@@ -2113,13 +1771,17 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x0eexpiry_unix_ms\x18\b \x01(\x03R\fexpiryUnixMs\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x8e\t\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xa0\v\n" +
 	"\x05Admin\x12;\n" +
 	"\x06Status\x12\x17.ringd.v1.StatusRequest\x1a\x18.ringd.v1.StatusResponse\x125\n" +
 	"\x04Ring\x12\x15.ringd.v1.RingRequest\x1a\x16.ringd.v1.RingResponse\x12>\n" +
-	"\aMembers\x12\x18.ringd.v1.MembersRequest\x1a\x19.ringd.v1.MembersResponse\x125\n" +
+	"\aMembers\x12\x18.ringd.v1.MembersRequest\x1a\x19.ringd.v1.MembersResponse\x12J\n" +
+	"\vStageChange\x12\x1c.ringd.v1.StageChangeRequest\x1a\x1d.ringd.v1.StageChangeResponse\x128\n" +
+	"\x05Abort\x12\x16.ringd.v1.AbortRequest\x1a\x17.ringd.v1.AbortResponse\x125\n" +
 	"\x04Plan\x12\x15.ringd.v1.PlanRequest\x1a\x16.ringd.v1.PlanResponse\x12;\n" +
-	"\x06Commit\x12\x17.ringd.v1.CommitRequest\x1a\x18.ringd.v1.CommitResponse\x12Y\n" +
+	"\x06Commit\x12\x17.ringd.v1.CommitRequest\x1a\x18.ringd.v1.CommitResponse\x12;\n" +
+	"\x06Cancel\x12\x17.ringd.v1.CancelRequest\x1a\x18.ringd.v1.CancelResponse\x12M\n" +
+	"\fRemoveMember\x12\x1d.ringd.v1.RemoveMemberRequest\x1a\x1e.ringd.v1.RemoveMemberResponse\x12Y\n" +
 	"\x10CreateBucketType\x12!.ringd.v1.CreateBucketTypeRequest\x1a\".ringd.v1.CreateBucketTypeResponse\x12V\n" +
 	"\x0fListBucketTypes\x12 .ringd.v1.ListBucketTypesRequest\x1a!.ringd.v1.ListBucketTypesResponse\x12_\n" +
 	"\x12DescribeBucketType\x12#.ringd.v1.DescribeBucketTypeRequest\x1a$.ringd.v1.DescribeBucketTypeResponse\x12Y\n" +
@@ -2146,127 +1808,140 @@ func file_ringd_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_ringd_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_ringd_v1_admin_proto_goTypes = []any{
 	(Member_Liveness)(0),                 // 0: ringd.v1.Member.Liveness
-	(*Epoch)(nil),                        // 1: ringd.v1.Epoch
-	(*Member)(nil),                       // 2: ringd.v1.Member
-	(*Disk)(nil),                         // 3: ringd.v1.Disk
-	(*StatusRequest)(nil),                // 4: ringd.v1.StatusRequest
-	(*StatusResponse)(nil),               // 5: ringd.v1.StatusResponse
-	(*RingRequest)(nil),                  // 6: ringd.v1.RingRequest
-	(*RingResponse)(nil),                 // 7: ringd.v1.RingResponse
-	(*MembersRequest)(nil),               // 8: ringd.v1.MembersRequest
-	(*MembersResponse)(nil),              // 9: ringd.v1.MembersResponse
-	(*PlanRequest)(nil),                  // 10: ringd.v1.PlanRequest
-	(*PlanResponse)(nil),                 // 11: ringd.v1.PlanResponse
-	(*CommitRequest)(nil),                // 12: ringd.v1.CommitRequest
-	(*CommitResponse)(nil),               // 13: ringd.v1.CommitResponse
-	(*BucketType)(nil),                   // 14: ringd.v1.BucketType
-	(*CreateBucketTypeRequest)(nil),      // 15: ringd.v1.CreateBucketTypeRequest
-	(*CreateBucketTypeResponse)(nil),     // 16: ringd.v1.CreateBucketTypeResponse
-	(*ListBucketTypesRequest)(nil),       // 17: ringd.v1.ListBucketTypesRequest
-	(*ListBucketTypesResponse)(nil),      // 18: ringd.v1.ListBucketTypesResponse
-	(*DescribeBucketTypeRequest)(nil),    // 19: ringd.v1.DescribeBucketTypeRequest
-	(*DescribeBucketTypeResponse)(nil),   // 20: ringd.v1.DescribeBucketTypeResponse
-	(*UpdateBucketTypeRequest)(nil),      // 21: ringd.v1.UpdateBucketTypeRequest
-	(*UpdateBucketTypeResponse)(nil),     // 22: ringd.v1.UpdateBucketTypeResponse
-	(*InspectRequest)(nil),               // 23: ringd.v1.InspectRequest
-	(*InspectResponse)(nil),              // 24: ringd.v1.InspectResponse
-	(*RingResponse_Partition)(nil),       // 25: ringd.v1.RingResponse.Partition
-	(*PlanResponse_Row)(nil),             // 26: ringd.v1.PlanResponse.Row
-	(*InspectResponse_Dot)(nil),          // 27: ringd.v1.InspectResponse.Dot
-	(*InspectResponse_Copy)(nil),         // 28: ringd.v1.InspectResponse.Copy
-	(*InspectResponse_Copy_Sibling)(nil), // 29: ringd.v1.InspectResponse.Copy.Sibling
-	nil,                                  // 30: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	(*Key)(nil),                          // 31: ringd.v1.Key
-	(*Count)(nil),                        // 32: ringd.v1.Count
-	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
-	(*GetSettingsRequest)(nil),           // 34: ringd.v1.GetSettingsRequest
-	(*UpdateSettingsRequest)(nil),        // 35: ringd.v1.UpdateSettingsRequest
-	(*RepairRequest)(nil),                // 36: ringd.v1.RepairRequest
-	(*TransfersRequest)(nil),             // 37: ringd.v1.TransfersRequest
-	(*VerifyRequest)(nil),                // 38: ringd.v1.VerifyRequest
-	(*CheckTreesRequest)(nil),            // 39: ringd.v1.CheckTreesRequest
-	(*GetSettingsResponse)(nil),          // 40: ringd.v1.GetSettingsResponse
-	(*UpdateSettingsResponse)(nil),       // 41: ringd.v1.UpdateSettingsResponse
-	(*RepairProgress)(nil),               // 42: ringd.v1.RepairProgress
-	(*TransfersResponse)(nil),            // 43: ringd.v1.TransfersResponse
-	(*VerifyProgress)(nil),               // 44: ringd.v1.VerifyProgress
-	(*CheckTreesProgress)(nil),           // 45: ringd.v1.CheckTreesProgress
+	(*Member)(nil),                       // 1: ringd.v1.Member
+	(*Disk)(nil),                         // 2: ringd.v1.Disk
+	(*StatusRequest)(nil),                // 3: ringd.v1.StatusRequest
+	(*StatusResponse)(nil),               // 4: ringd.v1.StatusResponse
+	(*RingRequest)(nil),                  // 5: ringd.v1.RingRequest
+	(*RingResponse)(nil),                 // 6: ringd.v1.RingResponse
+	(*MembersRequest)(nil),               // 7: ringd.v1.MembersRequest
+	(*MembersResponse)(nil),              // 8: ringd.v1.MembersResponse
+	(*BucketType)(nil),                   // 9: ringd.v1.BucketType
+	(*CreateBucketTypeRequest)(nil),      // 10: ringd.v1.CreateBucketTypeRequest
+	(*CreateBucketTypeResponse)(nil),     // 11: ringd.v1.CreateBucketTypeResponse
+	(*ListBucketTypesRequest)(nil),       // 12: ringd.v1.ListBucketTypesRequest
+	(*ListBucketTypesResponse)(nil),      // 13: ringd.v1.ListBucketTypesResponse
+	(*DescribeBucketTypeRequest)(nil),    // 14: ringd.v1.DescribeBucketTypeRequest
+	(*DescribeBucketTypeResponse)(nil),   // 15: ringd.v1.DescribeBucketTypeResponse
+	(*UpdateBucketTypeRequest)(nil),      // 16: ringd.v1.UpdateBucketTypeRequest
+	(*UpdateBucketTypeResponse)(nil),     // 17: ringd.v1.UpdateBucketTypeResponse
+	(*InspectRequest)(nil),               // 18: ringd.v1.InspectRequest
+	(*InspectResponse)(nil),              // 19: ringd.v1.InspectResponse
+	(*RingResponse_Partition)(nil),       // 20: ringd.v1.RingResponse.Partition
+	(*InspectResponse_Dot)(nil),          // 21: ringd.v1.InspectResponse.Dot
+	(*InspectResponse_Copy)(nil),         // 22: ringd.v1.InspectResponse.Copy
+	(*InspectResponse_Copy_Sibling)(nil), // 23: ringd.v1.InspectResponse.Copy.Sibling
+	nil,                                  // 24: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	(*Epoch)(nil),                        // 25: ringd.v1.Epoch
+	(*Moves)(nil),                        // 26: ringd.v1.Moves
+	(*Key)(nil),                          // 27: ringd.v1.Key
+	(*Count)(nil),                        // 28: ringd.v1.Count
+	(*durationpb.Duration)(nil),          // 29: google.protobuf.Duration
+	(*StageChangeRequest)(nil),           // 30: ringd.v1.StageChangeRequest
+	(*AbortRequest)(nil),                 // 31: ringd.v1.AbortRequest
+	(*PlanRequest)(nil),                  // 32: ringd.v1.PlanRequest
+	(*CommitRequest)(nil),                // 33: ringd.v1.CommitRequest
+	(*CancelRequest)(nil),                // 34: ringd.v1.CancelRequest
+	(*RemoveMemberRequest)(nil),          // 35: ringd.v1.RemoveMemberRequest
+	(*GetSettingsRequest)(nil),           // 36: ringd.v1.GetSettingsRequest
+	(*UpdateSettingsRequest)(nil),        // 37: ringd.v1.UpdateSettingsRequest
+	(*RepairRequest)(nil),                // 38: ringd.v1.RepairRequest
+	(*TransfersRequest)(nil),             // 39: ringd.v1.TransfersRequest
+	(*VerifyRequest)(nil),                // 40: ringd.v1.VerifyRequest
+	(*CheckTreesRequest)(nil),            // 41: ringd.v1.CheckTreesRequest
+	(*StageChangeResponse)(nil),          // 42: ringd.v1.StageChangeResponse
+	(*AbortResponse)(nil),                // 43: ringd.v1.AbortResponse
+	(*PlanResponse)(nil),                 // 44: ringd.v1.PlanResponse
+	(*CommitResponse)(nil),               // 45: ringd.v1.CommitResponse
+	(*CancelResponse)(nil),               // 46: ringd.v1.CancelResponse
+	(*RemoveMemberResponse)(nil),         // 47: ringd.v1.RemoveMemberResponse
+	(*GetSettingsResponse)(nil),          // 48: ringd.v1.GetSettingsResponse
+	(*UpdateSettingsResponse)(nil),       // 49: ringd.v1.UpdateSettingsResponse
+	(*RepairProgress)(nil),               // 50: ringd.v1.RepairProgress
+	(*TransfersResponse)(nil),            // 51: ringd.v1.TransfersResponse
+	(*VerifyProgress)(nil),               // 52: ringd.v1.VerifyProgress
+	(*CheckTreesProgress)(nil),           // 53: ringd.v1.CheckTreesProgress
 }
 var file_ringd_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: ringd.v1.Member.liveness:type_name -> ringd.v1.Member.Liveness
-	3,  // 1: ringd.v1.Member.disk:type_name -> ringd.v1.Disk
-	2,  // 2: ringd.v1.StatusResponse.self:type_name -> ringd.v1.Member
-	1,  // 3: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
-	2,  // 4: ringd.v1.StatusResponse.members:type_name -> ringd.v1.Member
-	31, // 5: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
-	1,  // 6: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
-	2,  // 7: ringd.v1.RingResponse.members:type_name -> ringd.v1.Member
-	25, // 8: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
-	2,  // 9: ringd.v1.MembersResponse.members:type_name -> ringd.v1.Member
-	1,  // 10: ringd.v1.PlanResponse.epoch:type_name -> ringd.v1.Epoch
-	26, // 11: ringd.v1.PlanResponse.rows:type_name -> ringd.v1.PlanResponse.Row
-	1,  // 12: ringd.v1.CommitRequest.epoch:type_name -> ringd.v1.Epoch
-	1,  // 13: ringd.v1.CommitResponse.epoch:type_name -> ringd.v1.Epoch
-	32, // 14: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
-	32, // 15: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
-	32, // 16: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
-	32, // 17: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
-	32, // 18: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
-	33, // 19: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
-	33, // 20: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
-	14, // 21: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	14, // 22: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	14, // 23: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
-	14, // 24: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	14, // 25: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
-	14, // 26: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	31, // 27: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
-	28, // 28: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
-	2,  // 29: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
-	27, // 30: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
-	29, // 31: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
-	27, // 32: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
-	30, // 33: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	4,  // 34: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
-	6,  // 35: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
-	8,  // 36: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
-	10, // 37: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
-	12, // 38: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
-	15, // 39: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
-	17, // 40: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
-	19, // 41: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
-	21, // 42: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
-	23, // 43: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
-	34, // 44: ringd.v1.Admin.GetSettings:input_type -> ringd.v1.GetSettingsRequest
-	35, // 45: ringd.v1.Admin.UpdateSettings:input_type -> ringd.v1.UpdateSettingsRequest
-	36, // 46: ringd.v1.Admin.Repair:input_type -> ringd.v1.RepairRequest
-	37, // 47: ringd.v1.Admin.Transfers:input_type -> ringd.v1.TransfersRequest
-	38, // 48: ringd.v1.Admin.Verify:input_type -> ringd.v1.VerifyRequest
-	39, // 49: ringd.v1.Admin.CheckTrees:input_type -> ringd.v1.CheckTreesRequest
-	5,  // 50: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
-	7,  // 51: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
-	9,  // 52: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
-	11, // 53: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
-	13, // 54: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
-	16, // 55: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
-	18, // 56: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
-	20, // 57: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
-	22, // 58: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
-	24, // 59: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
-	40, // 60: ringd.v1.Admin.GetSettings:output_type -> ringd.v1.GetSettingsResponse
-	41, // 61: ringd.v1.Admin.UpdateSettings:output_type -> ringd.v1.UpdateSettingsResponse
-	42, // 62: ringd.v1.Admin.Repair:output_type -> ringd.v1.RepairProgress
-	43, // 63: ringd.v1.Admin.Transfers:output_type -> ringd.v1.TransfersResponse
-	44, // 64: ringd.v1.Admin.Verify:output_type -> ringd.v1.VerifyProgress
-	45, // 65: ringd.v1.Admin.CheckTrees:output_type -> ringd.v1.CheckTreesProgress
-	50, // [50:66] is the sub-list for method output_type
-	34, // [34:50] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	2,  // 1: ringd.v1.Member.disk:type_name -> ringd.v1.Disk
+	1,  // 2: ringd.v1.StatusResponse.self:type_name -> ringd.v1.Member
+	25, // 3: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
+	1,  // 4: ringd.v1.StatusResponse.members:type_name -> ringd.v1.Member
+	26, // 5: ringd.v1.StatusResponse.moves:type_name -> ringd.v1.Moves
+	27, // 6: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
+	25, // 7: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
+	1,  // 8: ringd.v1.RingResponse.members:type_name -> ringd.v1.Member
+	20, // 9: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
+	1,  // 10: ringd.v1.MembersResponse.members:type_name -> ringd.v1.Member
+	28, // 11: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
+	28, // 12: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
+	28, // 13: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
+	28, // 14: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
+	28, // 15: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
+	29, // 16: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
+	29, // 17: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
+	9,  // 18: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	9,  // 19: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	9,  // 20: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
+	9,  // 21: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	9,  // 22: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
+	9,  // 23: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
+	27, // 24: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
+	22, // 25: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
+	1,  // 26: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
+	21, // 27: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
+	23, // 28: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
+	21, // 29: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
+	24, // 30: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	3,  // 31: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
+	5,  // 32: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
+	7,  // 33: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
+	30, // 34: ringd.v1.Admin.StageChange:input_type -> ringd.v1.StageChangeRequest
+	31, // 35: ringd.v1.Admin.Abort:input_type -> ringd.v1.AbortRequest
+	32, // 36: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
+	33, // 37: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
+	34, // 38: ringd.v1.Admin.Cancel:input_type -> ringd.v1.CancelRequest
+	35, // 39: ringd.v1.Admin.RemoveMember:input_type -> ringd.v1.RemoveMemberRequest
+	10, // 40: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
+	12, // 41: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
+	14, // 42: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
+	16, // 43: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
+	18, // 44: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
+	36, // 45: ringd.v1.Admin.GetSettings:input_type -> ringd.v1.GetSettingsRequest
+	37, // 46: ringd.v1.Admin.UpdateSettings:input_type -> ringd.v1.UpdateSettingsRequest
+	38, // 47: ringd.v1.Admin.Repair:input_type -> ringd.v1.RepairRequest
+	39, // 48: ringd.v1.Admin.Transfers:input_type -> ringd.v1.TransfersRequest
+	40, // 49: ringd.v1.Admin.Verify:input_type -> ringd.v1.VerifyRequest
+	41, // 50: ringd.v1.Admin.CheckTrees:input_type -> ringd.v1.CheckTreesRequest
+	4,  // 51: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
+	6,  // 52: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
+	8,  // 53: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
+	42, // 54: ringd.v1.Admin.StageChange:output_type -> ringd.v1.StageChangeResponse
+	43, // 55: ringd.v1.Admin.Abort:output_type -> ringd.v1.AbortResponse
+	44, // 56: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
+	45, // 57: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
+	46, // 58: ringd.v1.Admin.Cancel:output_type -> ringd.v1.CancelResponse
+	47, // 59: ringd.v1.Admin.RemoveMember:output_type -> ringd.v1.RemoveMemberResponse
+	11, // 60: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
+	13, // 61: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
+	15, // 62: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
+	17, // 63: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
+	19, // 64: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
+	48, // 65: ringd.v1.Admin.GetSettings:output_type -> ringd.v1.GetSettingsResponse
+	49, // 66: ringd.v1.Admin.UpdateSettings:output_type -> ringd.v1.UpdateSettingsResponse
+	50, // 67: ringd.v1.Admin.Repair:output_type -> ringd.v1.RepairProgress
+	51, // 68: ringd.v1.Admin.Transfers:output_type -> ringd.v1.TransfersResponse
+	52, // 69: ringd.v1.Admin.Verify:output_type -> ringd.v1.VerifyProgress
+	53, // 70: ringd.v1.Admin.CheckTrees:output_type -> ringd.v1.CheckTreesProgress
+	51, // [51:71] is the sub-list for method output_type
+	31, // [31:51] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_ringd_v1_admin_proto_init() }
@@ -2275,17 +1950,18 @@ func file_ringd_v1_admin_proto_init() {
 		return
 	}
 	file_ringd_v1_kv_proto_init()
+	file_ringd_v1_membership_proto_init()
 	file_ringd_v1_repair_proto_init()
 	file_ringd_v1_settings_proto_init()
-	file_ringd_v1_admin_proto_msgTypes[5].OneofWrappers = []any{}
-	file_ringd_v1_admin_proto_msgTypes[13].OneofWrappers = []any{}
+	file_ringd_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
+	file_ringd_v1_admin_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringd_v1_admin_proto_rawDesc), len(file_ringd_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

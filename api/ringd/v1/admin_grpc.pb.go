@@ -22,8 +22,12 @@ const (
 	Admin_Status_FullMethodName             = "/ringd.v1.Admin/Status"
 	Admin_Ring_FullMethodName               = "/ringd.v1.Admin/Ring"
 	Admin_Members_FullMethodName            = "/ringd.v1.Admin/Members"
+	Admin_StageChange_FullMethodName        = "/ringd.v1.Admin/StageChange"
+	Admin_Abort_FullMethodName              = "/ringd.v1.Admin/Abort"
 	Admin_Plan_FullMethodName               = "/ringd.v1.Admin/Plan"
 	Admin_Commit_FullMethodName             = "/ringd.v1.Admin/Commit"
+	Admin_Cancel_FullMethodName             = "/ringd.v1.Admin/Cancel"
+	Admin_RemoveMember_FullMethodName       = "/ringd.v1.Admin/RemoveMember"
 	Admin_CreateBucketType_FullMethodName   = "/ringd.v1.Admin/CreateBucketType"
 	Admin_ListBucketTypes_FullMethodName    = "/ringd.v1.Admin/ListBucketTypes"
 	Admin_DescribeBucketType_FullMethodName = "/ringd.v1.Admin/DescribeBucketType"
@@ -48,10 +52,20 @@ type AdminClient interface {
 	// Ring shows the slots of all partitions, of one, or of a key's.
 	Ring(ctx context.Context, in *RingRequest, opts ...grpc.CallOption) (*RingResponse, error)
 	Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (*MembersResponse, error)
+	// StageChange adds to what the next Commit does with members: all of the request
+	// or none of it.
+	StageChange(ctx context.Context, in *StageChangeRequest, opts ...grpc.CallOption) (*StageChangeResponse, error)
+	// Abort drops all that is staged.
+	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
 	// Plan shows what Commit would do.
 	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error)
-	// Commit gives the partitions to the members, as Plan shows.
+	// Commit carries out what is staged, as Plan shows: it gives the partitions to
+	// the members, or begins to move those that have owners.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
+	// Cancel turns back the moves under way, but for rebuilds.
+	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
+	// RemoveMember takes out, at once, a member that owns no slot and is to get none.
+	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error)
 	CreateBucketType(ctx context.Context, in *CreateBucketTypeRequest, opts ...grpc.CallOption) (*CreateBucketTypeResponse, error)
 	ListBucketTypes(ctx context.Context, in *ListBucketTypesRequest, opts ...grpc.CallOption) (*ListBucketTypesResponse, error)
 	DescribeBucketType(ctx context.Context, in *DescribeBucketTypeRequest, opts ...grpc.CallOption) (*DescribeBucketTypeResponse, error)
@@ -114,6 +128,26 @@ func (c *adminClient) Members(ctx context.Context, in *MembersRequest, opts ...g
 	return out, nil
 }
 
+func (c *adminClient) StageChange(ctx context.Context, in *StageChangeRequest, opts ...grpc.CallOption) (*StageChangeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StageChangeResponse)
+	err := c.cc.Invoke(ctx, Admin_StageChange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortResponse)
+	err := c.cc.Invoke(ctx, Admin_Abort_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PlanResponse)
@@ -128,6 +162,26 @@ func (c *adminClient) Commit(ctx context.Context, in *CommitRequest, opts ...grp
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CommitResponse)
 	err := c.cc.Invoke(ctx, Admin_Commit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelResponse)
+	err := c.cc.Invoke(ctx, Admin_Cancel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveMemberResponse)
+	err := c.cc.Invoke(ctx, Admin_RemoveMember_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -282,10 +336,20 @@ type AdminServer interface {
 	// Ring shows the slots of all partitions, of one, or of a key's.
 	Ring(context.Context, *RingRequest) (*RingResponse, error)
 	Members(context.Context, *MembersRequest) (*MembersResponse, error)
+	// StageChange adds to what the next Commit does with members: all of the request
+	// or none of it.
+	StageChange(context.Context, *StageChangeRequest) (*StageChangeResponse, error)
+	// Abort drops all that is staged.
+	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
 	// Plan shows what Commit would do.
 	Plan(context.Context, *PlanRequest) (*PlanResponse, error)
-	// Commit gives the partitions to the members, as Plan shows.
+	// Commit carries out what is staged, as Plan shows: it gives the partitions to
+	// the members, or begins to move those that have owners.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
+	// Cancel turns back the moves under way, but for rebuilds.
+	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
+	// RemoveMember takes out, at once, a member that owns no slot and is to get none.
+	RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error)
 	CreateBucketType(context.Context, *CreateBucketTypeRequest) (*CreateBucketTypeResponse, error)
 	ListBucketTypes(context.Context, *ListBucketTypesRequest) (*ListBucketTypesResponse, error)
 	DescribeBucketType(context.Context, *DescribeBucketTypeRequest) (*DescribeBucketTypeResponse, error)
@@ -327,11 +391,23 @@ func (UnimplementedAdminServer) Ring(context.Context, *RingRequest) (*RingRespon
 func (UnimplementedAdminServer) Members(context.Context, *MembersRequest) (*MembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Members not implemented")
 }
+func (UnimplementedAdminServer) StageChange(context.Context, *StageChangeRequest) (*StageChangeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StageChange not implemented")
+}
+func (UnimplementedAdminServer) Abort(context.Context, *AbortRequest) (*AbortResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Abort not implemented")
+}
 func (UnimplementedAdminServer) Plan(context.Context, *PlanRequest) (*PlanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
 }
 func (UnimplementedAdminServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+func (UnimplementedAdminServer) Cancel(context.Context, *CancelRequest) (*CancelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
+}
+func (UnimplementedAdminServer) RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
 }
 func (UnimplementedAdminServer) CreateBucketType(context.Context, *CreateBucketTypeRequest) (*CreateBucketTypeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateBucketType not implemented")
@@ -441,6 +517,42 @@ func _Admin_Members_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_StageChange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StageChangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).StageChange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_StageChange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).StageChange(ctx, req.(*StageChangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Abort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Abort(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Abort_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Abort(ctx, req.(*AbortRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_Plan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PlanRequest)
 	if err := dec(in); err != nil {
@@ -473,6 +585,42 @@ func _Admin_Commit_Handler(srv interface{}, ctx context.Context, dec func(interf
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServer).Commit(ctx, req.(*CommitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Cancel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Cancel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Cancel(ctx, req.(*CancelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RemoveMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RemoveMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RemoveMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RemoveMember(ctx, req.(*RemoveMemberRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -674,12 +822,28 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_Members_Handler,
 		},
 		{
+			MethodName: "StageChange",
+			Handler:    _Admin_StageChange_Handler,
+		},
+		{
+			MethodName: "Abort",
+			Handler:    _Admin_Abort_Handler,
+		},
+		{
 			MethodName: "Plan",
 			Handler:    _Admin_Plan_Handler,
 		},
 		{
 			MethodName: "Commit",
 			Handler:    _Admin_Commit_Handler,
+		},
+		{
+			MethodName: "Cancel",
+			Handler:    _Admin_Cancel_Handler,
+		},
+		{
+			MethodName: "RemoveMember",
+			Handler:    _Admin_RemoveMember_Handler,
 		},
 		{
 			MethodName: "CreateBucketType",
