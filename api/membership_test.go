@@ -43,7 +43,7 @@ func newAgreed(t *testing.T) *agreed {
 		slots = append(slots, []ring.MemberID{idOf("a"), idOf("b"), idOf("c")})
 	}
 	add := func(name string, role cluster.Role) {
-		a.apply(t, cluster.Command{AddMember: &cluster.AddMember{Member: cluster.Member{ID: idOf(name), Name: name, GRPC: "h:1", Weight: 1, Role: role}}})
+		a.apply(t, cluster.Command{AddMember: &cluster.AddMember{Member: cluster.Member{ID: idOf(name), Name: name, GRPC: "h:1", Weight: 1, Role: role, Wire: 3, Capabilities: cluster.CapabilitiesOf(3)}}})
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		add(name, cluster.RoleStorage)

@@ -94,11 +94,21 @@ func (m *Member) Plan() (*cluster.State, ring.Placement, error) { return m.node.
 
 // Commit implements api.Backend.
 func (m *Member) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, agreeWithin)
+	defer cancel()
 	return m.node.Commit(ctx, epoch, revision, acceptDataLoss)
 }
 
 // Apply implements api.Backend.
-func (m *Member) Apply(ctx context.Context, c cluster.Command) error { return m.node.Apply(ctx, c) }
+func (m *Member) Apply(ctx context.Context, c cluster.Command) error {
+	ctx, cancel := context.WithTimeout(ctx, agreeWithin)
+	defer cancel()
+	return m.node.Apply(ctx, c)
+}
+
+// agreeWithin is how long a person waits to hear that there is no leader: a few
+// elections.
+const agreeWithin = 10 * time.Second
 
 func asError(err error) *replica.Error {
 	var e *replica.Error

@@ -321,7 +321,7 @@ func (m *Member) notice(n vnode.Notice) {
 	case vnode.NoticeWhole:
 		m.config.Logger.Info("a partition that had lost data has all of it again", "partition", n.Partition)
 	case vnode.NoticeDropped:
-		m.config.Logger.Info("data of a partition that other members own now were given up", "partition", n.Partition)
+		m.config.Logger.Debug("data of a partition that other members own now were given up", "partition", n.Partition)
 	case vnode.NoticeHintStored, vnode.NoticeHintRefused, vnode.NoticeHintDropped:
 		m.repair.notice(n)
 	}
