@@ -34,10 +34,10 @@ each was started. "status" shows their slots.`,
 				for _, m := range r.GetMembers() {
 					rows = append(rows, []string{
 						printing.Name(m.GetName()), m.GetId(), m.GetGrpcAddress(), m.GetGossipAddress(), m.GetHttpAddress(),
-						m.GetRole(), liveness(m.GetLiveness()), strconv.FormatUint(m.GetStartCount(), 10),
+						m.GetRole(), m.GetState(), liveness(m.GetLiveness()), strconv.FormatUint(m.GetStartCount(), 10),
 					})
 				}
-				printing.Table(a.Out, []string{"name", "id", "grpc", "gossip", "http", "role", "liveness", "starts>"}, rows)
+				printing.Table(a.Out, []string{"name", "id", "grpc", "gossip", "http", "role", "state", "liveness", "starts>"}, rows)
 				return nil
 			})
 		},
@@ -49,11 +49,11 @@ func (a *app) printMembers(all []*ringdv1.Member) {
 	var rows [][]string
 	for _, m := range all {
 		rows = append(rows, []string{
-			printing.Name(m.GetName()), m.GetGrpcAddress(), liveness(m.GetLiveness()), m.GetRaft(), m.GetZone(),
+			printing.Name(m.GetName()), m.GetGrpcAddress(), liveness(m.GetLiveness()), m.GetState(), m.GetRaft(), m.GetZone(),
 			number(m.GetWeight()), number(m.GetSlots()), number(m.GetFirstSlots()), number(m.GetWireVersion()), diskFree(m.GetDisk()),
 		})
 	}
-	printing.Table(a.Out, []string{"name", "address", "liveness", "raft", "zone", "weight>", "slots>", "first slots>", "wire>", "disk free>"}, rows)
+	printing.Table(a.Out, []string{"name", "address", "liveness", "state", "raft", "zone", "weight>", "slots>", "first slots>", "wire>", "disk free>"}, rows)
 }
 
 func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

@@ -108,7 +108,8 @@ format" the format of import and export.`,
 			root.AddCommand(c)
 		}
 	}
-	group("cluster", a.status(), a.members(), a.ring(), a.plan(), a.commit(), a.bucketType(), a.settings(), a.repair(), a.verify(), a.transfers())
+	group("cluster", a.status(), a.members(), a.ring(), a.join(), a.leave(), a.replace(), a.remove(), a.setWeight(), a.setZone(),
+		a.plan(), a.commit(), a.abort(), a.cancel(), a.bucketType(), a.settings(), a.repair(), a.verify(), a.transfers())
 	group("data", a.get(), a.put(), a.delete(), a.keys(), a.buckets(), a.bucket(), a.inspect(), a.importing(), a.exporting())
 	root.AddCommand(a.versionCommand(), completion(), exitCodes(), format())
 	markErrors(root)

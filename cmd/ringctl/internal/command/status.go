@@ -20,13 +20,15 @@ func (a *app) status() *cobra.Command {
 		Short: "Show the cluster as one member sees it, and how all are",
 		Long: `status shows the cluster as the member asked sees it: the epoch of its ring, the
 leader that agrees on changes, the version of the protocol between members ("wire")
-that all of them speak, every member with its slots (how many copies of
-partitions it holds) and first slots (for how many it is asked first), and
-warnings that a person should see. The other members that are up are asked for
-their disks and warnings, too.
+that all of them speak, every member with its state and its slots (how many copies
+of partitions it holds) and first slots (for how many it is asked first), moves
+under way, and warnings that a person should see. The other members that are up are
+asked for their disks and warnings, too.
 
 Slots are a share of partitions times replicas, first slots a share of
-partitions. Members without slots take requests and pass them on.`,
+partitions. Members without slots take requests and pass them on. States are "new"
+(no commit has brought it in yet), "joined", "leaving" (its slots move away) and
+"gone" (others rebuild its slots).`,
 		Example: `  ringctl status
   ringctl status --addr 10.0.0.2:7600
   ringctl status -o json`,
@@ -105,6 +107,10 @@ func (a *app) printStatus(s *ringdv1.StatusResponse) {
 	}
 	fmt.Fprintf(a.Out, "%-11s %s\n", "members", summary(s.GetMembers()))
 	a.printMembers(s.GetMembers())
+	if s.GetMoves().GetTotal() > 0 {
+		fmt.Fprintf(a.Out, "%-11s %s\n", "moves", movesText(s.GetMoves()))
+		a.printMoves(s.GetMoves())
+	}
 	for _, w := range s.GetWarnings() {
 		fmt.Fprintln(a.Out, "warning:", w)
 	}

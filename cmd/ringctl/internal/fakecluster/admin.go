@@ -25,7 +25,7 @@ func (c *Cluster) members() []*ringdv1.Member {
 		m := &ringdv1.Member{
 			Id: fmt.Sprintf("00000000-0000-0000-0000-%012d", i+1), Name: fmt.Sprintf("node%d", i),
 			GrpcAddress: address, GossipAddress: "127.0.0.1:1", HttpAddress: "127.0.0.1:2",
-			Zone: "z1", Weight: 1, Role: "storage", Liveness: ringdv1.Member_ALIVE, StartCount: 1, Raft: "voter",
+			Zone: "z1", Weight: 1, Role: "storage", Liveness: ringdv1.Member_ALIVE, StartCount: 1, Raft: "voter", State: "joined",
 			WireVersion: 4,
 		}
 		if i == 0 {
@@ -43,6 +43,9 @@ func (c *Cluster) members() []*ringdv1.Member {
 		}
 		all = append(all, m)
 	}
+	if m := c.membership.Load(); m != nil && m.Change != nil {
+		m.Change(all)
+	}
 	return all
 }
 
@@ -58,7 +61,7 @@ func (a *admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 	all := a.c.members()
 	answers := a.repairs(nil)
 	warnings := []string{"the cluster is only a test"}
-	all[a.self].Disk = &ringdv1.Disk{FreeBytes: 5e9, ReserveBytes: 1e9, State: "ok"}
+	all[a.self].Disk = &ringdv1.Disk{FreeBytes: 5e9, ReserveBytes: 1e9, State: "ok", StoreBytes: 8e8}
 	if a.self == len(all)-1 && answers.Disk != nil {
 		all[a.self].Disk = answers.Disk
 	}
@@ -68,7 +71,7 @@ func (a *admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 	return &ringdv1.StatusResponse{
 		ClusterId: ClusterID, Self: all[a.self], Version: "v0", Epoch: a.c.epoch(), Partitions: partitions, Replicas: replicas,
 		HasOwners: true, WireVersion: 3, Members: all, Leader: "node0", Warnings: warnings,
-		StartCommitted: true, UptimeSeconds: 90,
+		StartCommitted: true, UptimeSeconds: 90, Moves: a.moves(),
 	}, nil
 }
 
@@ -103,10 +106,16 @@ func (a *admin) Plan(context.Context, *ringdv1.PlanRequest) (*ringdv1.PlanRespon
 	out := &ringdv1.PlanResponse{Epoch: a.c.epoch()}
 	a.c.mu.Lock()
 	defer a.c.mu.Unlock()
+	out.Revision, out.Staged = a.c.mu.revision, slices.Clone(a.c.mu.staged)
+	if m := a.c.membership.Load(); m != nil && m.Plan != nil {
+		proto.Merge(out, m.Plan)
+		return out, nil
+	}
 	out.Blocked = a.c.mu.blocked
 	for _, m := range a.c.members() {
 		row := &ringdv1.PlanResponse_Row{
 			MemberId: m.Id, Name: m.Name, SlotsNow: m.Slots, SlotsNext: m.Slots, FirstSlotsNow: m.FirstSlots, FirstSlotsNext: m.FirstSlots,
+			Zone: m.Zone, Weight: m.Weight, State: m.State,
 		}
 		if a.c.mu.planned {
 			row.SlotsNow, row.FirstSlotsNow = 0, 0
@@ -122,15 +131,22 @@ func (a *admin) Plan(context.Context, *ringdv1.PlanRequest) (*ringdv1.PlanRespon
 func (a *admin) Commit(_ context.Context, r *ringdv1.CommitRequest) (*ringdv1.CommitResponse, error) {
 	a.c.mu.Lock()
 	defer a.c.mu.Unlock()
-	if r.GetEpoch().GetNumber() != a.c.mu.epoch {
+	if r.GetEpoch().GetNumber() != a.c.mu.epoch || r.GetRevision() != a.c.mu.revision {
 		return nil, statusOf(Refuse(codes.Aborted, "the ring has changed since that plan"))
 	}
-	changed := a.c.mu.planned
+	changed := a.c.mu.planned || len(a.c.mu.staged) > 0
+	out := &ringdv1.CommitResponse{Changed: changed}
+	if len(a.c.mu.staged) > 0 {
+		out.Moves = a.c.membership.Load().Plan.Moves
+		a.c.mu.revision++
+	}
 	if changed {
 		a.c.mu.epoch++
-		a.c.mu.planned = false
+		a.c.mu.planned, a.c.mu.staged, a.c.mu.statuses = false, nil, 0
+		a.c.mu.commits = append(a.c.mu.commits, r)
 	}
-	return &ringdv1.CommitResponse{Epoch: &ringdv1.Epoch{Generation: 1, Number: a.c.mu.epoch}, Changed: changed}, nil
+	out.Epoch = &ringdv1.Epoch{Generation: 1, Number: a.c.mu.epoch}
+	return out, nil
 }
 
 func (a *admin) CreateBucketType(_ context.Context, r *ringdv1.CreateBucketTypeRequest) (*ringdv1.CreateBucketTypeResponse, error) {

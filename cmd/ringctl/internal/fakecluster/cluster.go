@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -40,7 +41,9 @@ type Cluster struct {
 
 	addresses []string
 	servers   []*grpc.Server
-	mu        struct {
+	// membership is read where mu is held, too.
+	membership atomic.Pointer[Membership]
+	mu         struct {
 		sync.Mutex
 		hook    Hook
 		objects map[name]*object
@@ -49,6 +52,12 @@ type Cluster struct {
 		planned bool // there is something to commit
 		blocked string
 		puts    int // that had an effect
+
+		revision uint64
+		staged   []*ringdv1.MemberChange
+		removed  []string
+		commits  []*ringdv1.CommitRequest
+		statuses int // of the first member that were answered
 
 		settings map[string]string // that were changed
 		repairs  Repairs
