@@ -69,7 +69,7 @@ func zonesCovered(owners []ring.MemberID, zone map[ring.MemberID]string) int {
 }
 
 // checkMoves makes the moves one by one: nothing else changes, who stays is in its
-// slot, and owners are distinct all the time.
+// slot, owners are distinct all the time, and cover zones as well as in any order.
 func checkMoves(r *ring.Ring, zone map[ring.MemberID]string, p ring.Placement) error {
 	if len(p.Moves) != p.Least {
 		return fmt.Errorf("%d moves, the least is said to be %d", len(p.Moves), p.Least)
@@ -96,7 +96,46 @@ func checkMoves(r *ring.Ring, zone map[ring.MemberID]string, p ring.Placement) e
 	if !reflect.DeepEqual(now, p.Slots) {
 		return fmt.Errorf("the moves do not lead to the slots")
 	}
+	for rest := p.Moves; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Partition == rest[0].Partition {
+			n++
+		}
+		before := r.Owners(rest[0].Partition)
+		if before == nil {
+			before = make([]ring.MemberID, r.Replicas())
+		}
+		want := min(zonesCovered(before, zone), zonesCovered(p.Slots[rest[0].Partition], zone))
+		if got := leastCovered(before, rest[:n], zone); got < want && n <= 6 && got < bestCovered(before, nil, rest[:n], zone) {
+			return fmt.Errorf("moves %v cover %d zones on their way, and need not", rest[:n], got)
+		}
+		rest = rest[n:]
+	}
 	return nil
+}
+
+// leastCovered is the least number of zones covered before, between and after the
+// moves of a partition.
+func leastCovered(owners []ring.MemberID, moves []ring.Move, zone map[ring.MemberID]string) int {
+	owners = slices.Clone(owners)
+	least := zonesCovered(owners, zone)
+	for _, m := range moves {
+		owners[m.Slot] = m.To
+		least = min(least, zonesCovered(owners, zone))
+	}
+	return least
+}
+
+// bestCovered goes through all orders of the moves after the first ones.
+func bestCovered(owners []ring.MemberID, first, rest []ring.Move, zone map[ring.MemberID]string) int {
+	if len(rest) == 0 {
+		return leastCovered(owners, first, zone)
+	}
+	best := 0
+	for i, m := range rest {
+		best = max(best, bestCovered(owners, append(slices.Clone(first), m), slices.Delete(slices.Clone(rest), i, i+1), zone))
+	}
+	return best
 }
 
 // A history is a ring, its members, and what happens to them.

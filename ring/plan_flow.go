@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -81,11 +82,9 @@ func (pr *problem) stays(owned bool) (flow, error) {
 		lo[m], hi[m] = s.bounds(pr.partitions)
 	}
 	n := newNetwork(a, lo, hi)
-	for p, was := range pr.was {
-		for _, m := range was {
-			if m >= 0 && n.room(m) && a.takes(p, m) {
-				n.add(p, m)
-			}
+	for _, l := range pr.lottery() {
+		if n.room(l.member) && a.takes(l.partition, l.member) {
+			n.add(l.partition, l.member)
 		}
 	}
 	if err := n.complete(); err != nil {
@@ -102,6 +101,28 @@ func (pr *problem) stays(owned bool) (flow, error) {
 		}
 	}
 	return out, nil
+}
+
+// lot is an owner of a partition, and its place in the lottery.
+type lot struct {
+	partition, member int
+	rank              uint64
+}
+
+// lottery lists the present owners in an order in which those at the end, who are
+// the first to lose a slot, have not much to do with each other: else who joins
+// would share its partitions with few, and most of all with who joined before.
+func (pr *problem) lottery() []lot {
+	var out []lot
+	for p, was := range pr.was {
+		for _, m := range was {
+			if m >= 0 {
+				out = append(out, lot{p, m, rendezvous(PartitionID(p), pr.members[m].ID)})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b lot) int { return cmp.Compare(a.rank, b.rank) })
+	return out
 }
 
 // room reports whether m may get one slot more without passing another on.

@@ -70,6 +70,11 @@ func TestPlanProperties(t *testing.T) {
 		partitions := 1 << rapid.IntRange(3, 8).Draw(t, "log2 partitions")
 		replicas := rapid.IntRange(1, 6).Draw(t, "replicas")
 		ms := members(rapid.IntRange(replicas, 40).Draw(t, "members"))
+		zones, weights := rapid.IntRange(1, 8).Draw(t, "zones"), rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "weights")
+		for i := range ms {
+			ms[i].Zone = fmt.Sprint(rapid.IntRange(1, zones).Draw(t, "zone"))
+			ms[i].Weight = rapid.IntRange(1, weights).Draw(t, "weight")
+		}
 		r, err := ring.New(ring.Config{Seed: 1, Partitions: partitions, Replicas: replicas})
 		if err != nil {
 			t.Fatal(err)
@@ -123,28 +128,130 @@ func TestPlanLargest(t *testing.T) {
 }
 
 // TestPlanSpreads: the partitions of a member are shared with all others about
-// alike, so that its failure falls on all.
+// alike, or, with zones, with all of other zones, so that its failure falls on all.
 func TestPlanSpreads(t *testing.T) {
-	r, ms := empty(t, 256, 3), members(10)
-	p, err := ring.Plan(r, ms)
+	for _, zones := range []int{1, 3, 5} {
+		r, ms := empty(t, 256, 3), members(15)
+		for i := range ms {
+			ms[i].Zone = fmt.Sprint(i % zones)
+		}
+		p, err := ring.Plan(r, ms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared := make(map[[2]ring.MemberID]int)
+		for _, owners := range p.Slots {
+			for _, a := range owners {
+				for _, b := range owners {
+					shared[[2]ring.MemberID{a, b}]++
+				}
+			}
+		}
+		others := 15 - 1
+		if zones > 1 {
+			others = 15 - 15/zones
+		}
+		even := float64(256*3*2) / 15 / float64(others)
+		for _, a := range ms {
+			for _, b := range ms {
+				got := float64(shared[[2]ring.MemberID{a.ID, b.ID}])
+				if a.ID != b.ID && (zones == 1 || a.Zone != b.Zone) && (got < even*0.7 || got > even*1.3) {
+					t.Errorf("%d zones: %v and %v share %v partitions, an even share is %v", zones, a.ID, b.ID, got, even)
+				}
+			}
+		}
+	}
+}
+
+// TestPlanSpreadsByWeight: of a member's partitions, one of twice the weight
+// shares twice as many.
+func TestPlanSpreadsByWeight(t *testing.T) {
+	ms := members(12)
+	for i := range ms {
+		ms[i].Weight = 1 + i%2
+	}
+	r := after(t, empty(t, 1024, 3), ms)
+	light, heavy := 0, 0 // shared with the first, which is light
+	for p := range r.Partitions() {
+		owners := r.Owners(ring.PartitionID(p))
+		if !slices.Contains(owners, ms[0].ID) {
+			continue
+		}
+		for i, m := range ms[1:] {
+			if slices.Contains(owners, m.ID) {
+				if i%2 == 0 {
+					heavy++
+				} else {
+					light++
+				}
+			}
+		}
+	}
+	if ratio := float64(heavy) / 6 / (float64(light) / 5); ratio < 1.8 || ratio > 2.3 {
+		t.Errorf("shared with six heavy ones %d, with five light ones %d", heavy, light)
+	}
+}
+
+// TestPlanStaysEven: after members came and went, each time with the least moves,
+// first slots and shared partitions are about as even as in a fresh placement.
+func TestPlanStaysEven(t *testing.T) {
+	for _, n := range []int{5, 10, 20} {
+		all := members(n + 6)
+		r := empty(t, 1024, 3)
+		for _, ms := range [][]ring.Member{all[:n], all[:n+1], all[:n+2], all[1 : n+2], all[2 : n+2], all[5 : n+5], all[5 : n+6]} {
+			r = after(t, r, ms)
+			first, slots := make(map[ring.MemberID]int), make([][]ring.MemberID, 1024)
+			for p := range slots {
+				slots[p] = r.Owners(ring.PartitionID(p))
+				first[slots[p][0]]++
+			}
+			for _, m := range ms {
+				if share := 1024.0 / float64(len(ms)); float64(first[m.ID]) < share-2 || float64(first[m.ID]) > share+2 {
+					t.Errorf("%d members, first %d: %v is first %d times, its share is %.1f", len(ms), n, m.ID, first[m.ID], share)
+				}
+			}
+			if worst := worstWork(ms, slots) * float64(len(ms)-1); worst > 1.25 {
+				t.Errorf("%d members, first %d: a failed member's work falls on one other at %.2f of an even share", len(ms), n, worst)
+			}
+		}
+	}
+}
+
+// TestPlanNotes: one zone of three has one small member, which therefore owns a
+// slot of each partition.
+func TestPlanNotes(t *testing.T) {
+	ms := members(9)
+	for i := range ms {
+		ms[i].Zone, ms[i].Weight = []string{"a", "b"}[i%2], 4
+	}
+	ms[8].Zone, ms[8].Weight = "c", 1
+	p, err := ring.Plan(empty(t, 64, 3), ms)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := make(map[[2]ring.MemberID]int)
-	for _, owners := range p.Slots {
-		for _, a := range owners {
-			for _, b := range owners {
-				shared[[2]ring.MemberID{a, b}]++
-			}
-		}
+	want := fmt.Sprintf(`member %v, zone "c", gets 64 slots, 58.2 more than its weight's share: the owners of a partition are to cover 3 zones`, ms[8].ID)
+	if len(p.Notes) != 9 || !slices.Contains(p.Notes, want) || p.ZonesBefore != 0 || p.ZonesAfter != 3 {
+		t.Errorf("zones %d, then %d; notes %q", p.ZonesBefore, p.ZonesAfter, p.Notes)
 	}
-	even := 256 * 3 * 2 / 10 / 9
-	for _, a := range ms {
-		for _, b := range ms {
-			if got := shared[[2]ring.MemberID{a.ID, b.ID}]; a.ID != b.ID && (got < even/2 || got > even*3/2) {
-				t.Errorf("%v and %v share %d partitions, an even share is %d", a.ID, b.ID, got, even)
-			}
-		}
+}
+
+// TestPlanOrdersMoves: an owner moves to the zone that is not covered before
+// another leaves the one that is covered once.
+func TestPlanOrdersMoves(t *testing.T) {
+	ms := members(8)
+	for i, zone := range []string{"a", "a", "b", "b", "a", "b", "a", "b"} {
+		ms[i].Zone = zone
+	}
+	r := after(t, empty(t, 64, 2), ms[:4])
+	// Two replaced, in each of the zones, by two of the other zone: where both
+	// owners go, the zones are swapped between the slots.
+	ms[1].Zone, ms[2].Zone = "b", "a"
+	p, err := ring.Plan(r, ms)
+	if err == nil {
+		_, _, err = checkPlan(r, ms, p)
+	}
+	if err != nil || p.ZonesAfter != 2 {
+		t.Fatalf("zones %d: %v", p.ZonesAfter, err)
 	}
 }
 
