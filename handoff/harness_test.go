@@ -147,7 +147,11 @@ func (h *host) wipe() {
 		h.c.t.Fatal(err)
 	}
 	b.Reset()
-	if err := vnode.Lose(b, h.disk, part, 3, true, 0); err != nil {
+	leaving := uint64(0)
+	if m, ok := h.c.moves[part]; ok && m.From == h.id && !m.Rebuild {
+		leaving = m.Number
+	}
+	if err := vnode.Lose(b, h.disk, part, 3, true, 0, leaving); err != nil {
 		h.c.t.Fatal(err)
 	}
 	if _, err := h.disk.Apply(b); err != nil {

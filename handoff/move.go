@@ -212,6 +212,8 @@ func (m *Move) stepExchange(now time.Time, e replica.Event, fx *Effects) {
 		m.fail(inner.Err)
 	case !x.Agreed():
 		m.fail(replica.Errorf(replica.KindCorrupt, "not everything could be compared: records that are corrupt have to be restored first"))
+	case x.sides[0].incomplete:
+		m.fail(replica.Errorf(replica.KindUnavailable, "member %v lost data of the slot and has not got all of it back from the other owners yet", m.config.From))
 	case m.stage == closing:
 		m.settle(fx, x.sides[1].life)
 	case p.Differed <= catchUpDiffering || m.rounds-m.busy >= catchUpRounds:

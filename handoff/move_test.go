@@ -2,6 +2,7 @@ package handoff_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -362,5 +363,63 @@ func TestOwnerThatLacksItsStanding(t *testing.T) {
 	}
 	if a, ok := read().(replica.ReadAnswer); !ok || len(a.Context) == 0 {
 		t.Errorf("it answers %+v", a)
+	}
+}
+
+// TestIncompleteOwnerHandsNothingOver: the new owner would answer "not found" for
+// what the former one had acknowledged and lost.
+func TestIncompleteOwnerHandsNothingOver(t *testing.T) {
+	c := newCluster(t)
+	c.fill(20)
+	c.host("A").wipe()
+	m := c.beginMove(1, "A", "F", false)
+	if err := c.move(m); err == nil {
+		t.Fatal("a slot was handed over whose data its owner had lost")
+	}
+	if slices.Contains(c.asked, "Fence") || slices.Contains(c.asked, "Settle") {
+		t.Errorf("the two were told that it was: %q", c.asked)
+	}
+	for _, other := range []string{"B", "C"} {
+		c.agree("A", other)
+	}
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	c.endMove(m, false)
+	if a, ok := c.answers("F", "k0001"); !ok || len(a.Context) == 0 {
+		t.Errorf("the new owner answers %+v", a)
+	}
+}
+
+// TestFenceOutlastsALostStore: the move may have been proposed before, and be decided
+// any time; what the former owner acknowledged meanwhile, the new one would lack.
+func TestFenceOutlastsALostStore(t *testing.T) {
+	c := newCluster(t)
+	c.fill(20)
+	m := c.beginMove(1, "A", "F", false)
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	known, _ := c.answers("B", "k0001")
+	store := func() bool {
+		_, ok := c.host("A").ask(c.host("B"), false, replica.Store{Key: key("k0001"), Object: known.Object}).(replica.StoreAnswer)
+		return ok
+	}
+	c.host("A").wipe()
+	if store() {
+		t.Error("it takes writes")
+	}
+	for _, other := range []string{"B", "C"} {
+		c.agree("A", other)
+	}
+	if store() {
+		t.Error("it takes writes once it has its data back")
+	}
+	if err := c.move(m); err != nil {
+		t.Fatalf("the move does not go on: %v", err)
+	}
+	c.endMove(m, true)
+	if !store() {
+		t.Error("it takes no writes after the move was cancelled")
 	}
 }

@@ -110,14 +110,16 @@ func (x *Executor) enough(p ring.PartitionID, set map[ring.MemberID]bool, bound 
 // of its objects and hints stays, and what was derived from all of them goes. A
 // vnode of an owner answers no reads until it has been compared with enough other
 // owners; before that, a replica.CheckTree sets its indexes right. Arrival is the
-// owner's by the ring.
-func Lose(b *storage.Batch, left storage.Reader, p ring.PartitionID, slots int, owner bool, arrival uint64) error {
+// owner's by the ring. Leaving is the move under way that takes the slot away, 0 for
+// none: that the vnode was fenced for it is lost, too, and the move may be decided at
+// any time, so it is fenced.
+func Lose(b *storage.Batch, left storage.Reader, p ring.PartitionID, slots int, owner bool, arrival, leaving uint64) error {
 	for _, derived := range storage.DerivedRanges(uint32(p)) {
 		b.DeleteRange(derived.Lower, derived.Upper)
 	}
 	if owner {
 		b.Set(incompleteKey(p), []byte{seenVersion})
-		b.Set(standingKey(p), standing{arrival: arrival, settled: true}.append(nil))
+		b.Set(standingKey(p), standing{arrival: arrival, settled: true, fence: leaving}.append(nil))
 	}
 	hints := hintTotals{count: make([]int64, slots), bytes: make([]int64, slots)}
 	total := int64(0)

@@ -359,7 +359,7 @@ func loseIndexes(t *testing.T, m *proctest.Process) {
 	}
 	b := new(storage.Batch)
 	for p := range 32 {
-		err = errors.Join(err, vnode.Lose(b, store, ring.PartitionID(p), 3, true, 0))
+		err = errors.Join(err, vnode.Lose(b, store, ring.PartitionID(p), 3, true, 0, 0))
 	}
 	commit, cerr := store.Apply(b)
 	if cerr == nil {

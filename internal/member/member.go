@@ -211,7 +211,7 @@ func (m *Member) open(proven bool) error {
 		return err
 	}
 	state := m.node.State()
-	if err := identifyStore(m.store, m.dir, state.Ring, m.config.Logger); err != nil {
+	if err := identifyStore(m.store, m.dir, state, m.config.Logger); err != nil {
 		return err
 	}
 	m.disk = newDisk(m.config.DataDir, m.config.Logger)

@@ -15,7 +15,7 @@ import (
 // and in every keyspace. One that was emptied, or replaced, is so found out: its
 // vnodes would answer "not found" for what they had acknowledged. They are set
 // to get their data back from the other owners before they answer reads.
-func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *slog.Logger) error {
+func identifyStore(engine storage.Engine, dir *cluster.Dir, state *cluster.State, log *slog.Logger) error {
 	known, err := dir.Store()
 	if err != nil {
 		return err
@@ -29,10 +29,16 @@ func identifyStore(engine storage.Engine, dir *cluster.Dir, r *ring.Ring, log *s
 	b := new(storage.Batch)
 	if known != "" {
 		log.Error("the store is not as this directory left it: part of its data is gone, and is got back from the other owners before reads are answered")
+		r, leaving := state.Ring, make(map[ring.PartitionID]uint64)
+		for _, move := range state.Active() {
+			if move.From == dir.ID() && !move.Rebuild {
+				leaving[move.Partition] = move.Number
+			}
+		}
 		for p := range r.Partitions() {
 			slot, owner := r.SlotOf(ring.PartitionID(p), dir.ID())
 			arrival := r.Arrival(ring.Slot{Partition: ring.PartitionID(p), Index: slot})
-			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner, arrival); err != nil {
+			if err := vnode.Lose(b, engine, ring.PartitionID(p), r.Replicas(), owner, arrival, leaving[ring.PartitionID(p)]); err != nil {
 				return err
 			}
 		}

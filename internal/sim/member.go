@@ -92,7 +92,7 @@ func (m *member) empty() {
 	b = new(storage.Batch)
 	for p := range m.w.config.Partitions {
 		owner := m.w.ring.IsOwner(ring.PartitionID(p), m.w.config.Replicas, m.id)
-		if err := vnode.Lose(b, m.disk, ring.PartitionID(p), m.w.config.Replicas, owner, 0); err != nil {
+		if err := vnode.Lose(b, m.disk, ring.PartitionID(p), m.w.config.Replicas, owner, 0, 0); err != nil {
 			panic(err)
 		}
 	}
