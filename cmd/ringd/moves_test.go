@@ -207,26 +207,7 @@ func TestKillsInMidMove(t *testing.T) {
 	stage(t, c.Members[0], change("m4", ringdv1.MemberChange_JOIN))
 	commit(t, c.Members[0])
 	midMove(t, c.Members[0])
-	restart := func(p *proctest.Process) {
-		p.Kill()
-		load.until(t, 50)
-		p.Start()
-	}
-	restart(c.Members[4])
-	s := proctest.Status(t, c.Members[0])
-	for _, m := range c.Members {
-		if m.Name == s.Leader {
-			restart(m)
-			break
-		}
-	}
-	if active := proctest.Status(t, c.Members[4]).Moves.GetActive(); len(active) > 0 {
-		for _, m := range c.Members {
-			if m.Name == active[0].From {
-				restart(m)
-			}
-		}
-	}
+	killInTurn(t, c, load)
 	settled(t, c.Members[0], c.Members...)
 	even(t, c.Members[0], "m0", "m1", "m2", "m3", "m4")
 	load.until(t, 300)
