@@ -121,6 +121,10 @@ func TestEstimate(t *testing.T) {
 	if all := strings.Join(got, " "); all != "1000>0 2000>2550 300>0 0>1100 0>0" {
 		t.Errorf("bytes %s", all)
 	}
+	first := []*ringdv1.PlanResponse_Row{row(0, 0, 16, 0, 0, "")}
+	if estimate(first, map[string]uint64{first[0].MemberId: 3000}); first[0].BytesNext != 3000 {
+		t.Errorf("before there are owners: %v", first)
+	}
 }
 
 // TestWait: until no move is under way, whatever members answer meanwhile.

@@ -69,7 +69,7 @@ func estimate(rows []*ringdv1.PlanResponse_Row, stored map[string]uint64) {
 	var bytes, slots float64
 	for _, r := range rows {
 		if n := stored[r.GetMemberId()]; n > 0 {
-			r.BytesNow = n
+			r.BytesNow, r.BytesNext = n, n
 			bytes += float64(n)
 			slots += float64(r.GetSlotsNow())
 		}
@@ -81,8 +81,8 @@ func estimate(rows []*ringdv1.PlanResponse_Row, stored map[string]uint64) {
 	for _, r := range rows {
 		switch {
 		case r.GetSlotsNext() == r.GetSlotsNow():
-			r.BytesNext = r.BytesNow
 		case r.GetSlotsNext() == 0:
+			r.BytesNext = 0
 		case r.GetBytesNow() == 0:
 			r.BytesNext = uint64(perSlot * float64(r.GetSlotsNext()))
 		default:
