@@ -18,6 +18,16 @@ import (
 	"github.com/ringd/ringd/internal/proctest"
 )
 
+// watchesProcesses leaves a test out where the race detector runs, which sees
+// nothing of other processes.
+func watchesProcesses(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it only watches other processes")
+	}
+	t.Parallel()
+}
+
 // joining starts members that have no slots yet.
 func joining(t *testing.T, c *proctest.Cluster, names ...string) {
 	t.Helper()
@@ -160,7 +170,7 @@ func even(t *testing.T, p *proctest.Process, names ...string) {
 // TestMembersComeAndGo: 3 members become 5, 5 become 3, and one is replaced, under a
 // load that notices whatever is lost or stale.
 func TestMembersComeAndGo(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 3)
 	load := keepLedger(c.Client())
 	load.until(t, 500)
@@ -198,7 +208,7 @@ func TestMembersComeAndGo(t *testing.T) {
 // TestKillsInMidMove: the source, the target and the leader of the log are killed
 // while slots move, and started again.
 func TestKillsInMidMove(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 4)
 	slowly(t, c)
 	load := keepLedger(c.Client())
@@ -217,7 +227,7 @@ func TestKillsInMidMove(t *testing.T) {
 
 // TestCancelInMidMove: what has moved stays where it is, the rest where it was.
 func TestCancelInMidMove(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 3)
 	slowly(t, c)
 	load := keepLedger(c.Client())
@@ -244,7 +254,7 @@ func TestCancelInMidMove(t *testing.T) {
 // TestRemoveOneThatIsGone: a member that is killed and removed is rebuilt by others;
 // started again, it is told so.
 func TestRemoveOneThatIsGone(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 4)
 	load := keepLedger(c.Client())
 	load.until(t, 500)
@@ -264,7 +274,7 @@ func TestRemoveOneThatIsGone(t *testing.T) {
 // TestFormerMembersAreTold: one that left, one of an older copy of its directory and
 // one that was wiped are told what they are, and change nothing.
 func TestFormerMembersAreTold(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 4)
 	b := c.Client().Bucket("b")
 	every(t, 0, 50, func(ctx context.Context, key string) error {
@@ -320,7 +330,7 @@ func replaceDir(t *testing.T, dir, by string) {
 // TestTwoAdministrators: of two that commit what they saw, one wins, and the other is
 // told to look again.
 func TestTwoAdministrators(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 3)
 	joining(t, c, "m3")
 	one, two := proctest.Admin(t, c.Members[0]), proctest.Admin(t, c.Members[1])
@@ -366,7 +376,7 @@ func TestTwoAdministrators(t *testing.T) {
 // TestTopologyWithoutMajority: with two of three members killed, requests go on as
 // far as they may, and changes of the topology say why they can't.
 func TestTopologyWithoutMajority(t *testing.T) {
-	t.Parallel()
+	watchesProcesses(t)
 	c := proctest.Start(t, 3)
 	c.Members[1].Kill()
 	c.Members[2].Kill()
