@@ -124,6 +124,8 @@ func (c Command) needs() Capability {
 	switch {
 	case c.RemoveMember != nil, c.Stage != nil, c.Unstage != nil, c.FinishMoves != nil, c.CancelMoves != nil:
 		return CapabilityMoves
+	case c.UpdateSettings != nil && c.UpdateSettings.Elastic:
+		return CapabilityMoves
 	case c.CommitPlan != nil && (len(c.CommitPlan.Moves) > 0 || c.CommitPlan.AcceptDataLoss):
 		return CapabilityMoves
 	}

@@ -191,7 +191,7 @@ func (m *mover) handOver(ctx context.Context, state *cluster.State, move replica
 		err := m.repair.transfers.run(ctx, move.Partition, op)
 		m.repair.stats.moved(op.Progress(), err)
 		if err != nil && ctx.Err() == nil {
-			m.log.Log(ctx, m.loudness(), "a slot could not be handed over; it is tried again", "partition", move.Partition, "slot", move.Slot, "to", move.To, "error", err)
+			m.log.Log(ctx, m.loudness(err), "a slot could not be handed over; it is tried again", "partition", move.Partition, "slot", move.Slot, "to", move.To, "error", err)
 		}
 		m.release(move.Number, err == nil)
 	})
@@ -203,11 +203,11 @@ func (m *mover) handOver(ctx context.Context, state *cluster.State, move replica
 }
 
 // loudness is that of a warning now and then: while a member is away, all its moves
-// fail every second.
-func (m *mover) loudness() slog.Level {
+// fail every second. One that has not heard of a move yet is no reason for any.
+func (m *mover) loudness(err *replica.Error) slog.Level {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Since(m.mu.warned) < warnEvery {
+	if err.Kind == replica.KindAborted || time.Since(m.mu.warned) < warnEvery {
 		return slog.LevelDebug
 	}
 	m.mu.warned = time.Now()
