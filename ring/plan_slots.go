@@ -137,6 +137,10 @@ func (e *evening) pass(m int) bool {
 	return true
 }
 
+// orderSetsMax bounds the sets of changes that a search for their order looks at:
+// all that there are of ten. Of more it may not find the best order.
+const orderSetsMax = 1 << 10
+
 // order lists the slots of a partition whose owner changes, in an order in which
 // they may change one after the other, so that at no time fewer zones are covered
 // than could be.
@@ -159,7 +163,7 @@ func (pr *problem) order(was, next []int) []int {
 // orderFrom goes through the orders of the changes that are not in done, a set
 // of slots, keeping least zones; seen has the sets that lead nowhere.
 func (pr *problem) orderFrom(now, next, changes []int, least, done int, seen map[int]bool) ([]int, bool) {
-	if seen[done] {
+	if seen[done] || len(seen) > orderSetsMax {
 		return nil, false
 	}
 	seen[done] = true
