@@ -41,15 +41,30 @@ func last[T any](t *testing.T, s grpc.ServerStreamingClient[T], err error) *T {
 	}
 }
 
-// differing compares all owners of all keys.
-func differing(t *testing.T, p *proctest.Process) uint64 {
+// differing compares all owners of all keys, once all of them can be reached.
+func differing(t *testing.T, p *proctest.Process) (keys uint64) {
 	t.Helper()
-	s, err := proctest.Admin(t, p).Verify(within(t), &ringdv1.VerifyRequest{})
-	v := last(t, s, err)
-	if len(v.Unreachable) > 0 {
-		t.Fatalf("verify: %v", v.Unreachable)
-	}
-	return v.KeysDiffer
+	proctest.Wait(t, "all owners to be compared", func(context.Context) error {
+		s, err := proctest.Admin(t, p).Verify(within(t), &ringdv1.VerifyRequest{})
+		if err != nil {
+			return err
+		}
+		// Each message is about one more partition, and its owners.
+		var unreachable []string
+		for {
+			v, err := s.Recv()
+			switch {
+			case errors.Is(err, io.EOF) && len(unreachable) == 0:
+				return nil
+			case errors.Is(err, io.EOF):
+				return fmt.Errorf("%d partitions were not compared: %s", len(unreachable), unreachable[0])
+			case err != nil:
+				return err
+			}
+			keys, unreachable = v.KeysDiffer, append(unreachable, v.Unreachable...)
+		}
+	})
+	return keys
 }
 
 // repair runs a round of anti-entropy at every member, and returns the objects
