@@ -18,9 +18,6 @@ import (
 // Version of ringd.
 const Version = "0.1.0"
 
-// wireVersion that members of this build speak.
-const wireVersion = 1
-
 // Admin serves ringd.v1.Admin.
 type Admin struct {
 	ringdv1.UnimplementedAdminServer
@@ -45,7 +42,7 @@ func (s *Admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 	out := &ringdv1.StatusResponse{
 		ClusterId: state.ClusterID, Version: Version, Epoch: epochTo(state.Ring.Epoch()),
 		Partitions: uint32(state.Ring.Partitions()), Replicas: uint32(state.Ring.Replicas()), HasOwners: state.Ring.HasOwners(),
-		WireVersion: wireVersion, Members: s.members(state), StartCommitted: self.StartCommitted, UptimeSeconds: uint64(self.Uptime.Seconds()),
+		WireVersion: state.Wire(), Members: s.members(state), StartCommitted: self.StartCommitted, UptimeSeconds: uint64(self.Uptime.Seconds()),
 	}
 	alive := 0
 	for _, m := range out.Members {
@@ -63,6 +60,7 @@ func (s *Admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 			out.Warnings = append(out.Warnings, fmt.Sprintf("member %s is not seen", m.Name))
 		}
 	}
+	out.Warnings = append(out.Warnings, wireWarnings(state)...)
 	if out.Leader == "" {
 		out.Warnings = append(out.Warnings, "no leader is known: members and bucket types can't be changed until a majority is up")
 	}
@@ -92,7 +90,7 @@ func (s *Admin) members(state *cluster.State) []*ringdv1.Member {
 		row := &ringdv1.Member{
 			Id: id.String(), Name: m.Name, GrpcAddress: m.GRPC, GossipAddress: m.Gossip, HttpAddress: m.HTTP, Zone: m.Zone,
 			Weight: uint32(m.Weight), Role: string(m.Role), StartCount: m.Starts, Slots: slots[id], FirstSlots: first[id], Raft: roles[id],
-			Liveness: ringdv1.Member_DEAD,
+			Liveness: ringdv1.Member_DEAD, WireVersion: m.Speaks(), Capabilities: m.Capabilities.Names(),
 		}
 		switch alive[id] {
 		case cluster.Alive:

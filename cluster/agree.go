@@ -88,6 +88,9 @@ var errNoLeader = replica.Errorf(replica.KindUnavailable, "the members have no l
 // member serves a state that has it. Errors: what State.Apply says;
 // KindUnavailable if there is no leader; KindUnknown if it may yet be applied.
 func (n *Node) Apply(ctx context.Context, c Command) error {
+	if err := n.State().admits(c); err != nil {
+		return err
+	}
 	var err error = errNoLeader
 	for {
 		leader, ok := n.leads()
@@ -110,6 +113,9 @@ func (n *Node) Apply(ctx context.Context, c Command) error {
 
 // propose adds a command to the log that this member leads.
 func (n *Node) propose(c Command) error {
+	if err := n.State().admits(c); err != nil {
+		return err
+	}
 	b, err := c.Encode()
 	if err != nil {
 		return err

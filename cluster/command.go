@@ -47,6 +47,9 @@ type StartMember struct {
 	HTTP   string        `json:"http"`
 	Zone   string        `json:"zone,omitempty"`
 	Weight int           `json:"weight"`
+	// Wire and Capabilities: see Member.
+	Wire         uint32       `json:"wire,omitempty"`
+	Capabilities Capabilities `json:"capabilities,omitempty"`
 }
 
 // RemoveMember takes out a member that owns no slot and is to get none.
@@ -95,9 +98,12 @@ func (s *State) Apply(c Command) (*State, error) {
 		// Unavailable: who joins at once has to ask again, not to give up.
 		return nil, replica.Errorf(replica.KindUnavailable, "the cluster has not begun yet")
 	}
+	err := s.admits(c)
+	if err != nil {
+		return s, err
+	}
 	next := s.clone()
 	next.Version++
-	var err error
 	switch {
 	case c.AddMember != nil:
 		err = next.addMember(c.AddMember.Member)
@@ -149,6 +155,9 @@ func (s *State) addMember(m Member) error {
 		// A repeat. What the member said at its starts since is newer.
 		return nil
 	}
+	if err := s.admitRelease(m); err != nil {
+		return err
+	}
 	m.Starts, m.Nonce = 0, ""
 	m.Placed, m.Leaving, m.Gone = false, false, false
 	s.Members[m.ID] = m
@@ -177,6 +186,10 @@ func (s *State) startMember(c StartMember) error {
 		m.Nonce = c.Nonce
 	default:
 		return errOlderCopy(c.Before, m.Starts)
+	}
+	m.Wire, m.Capabilities = c.Wire, c.Capabilities
+	if err := s.admitRelease(m); err != nil {
+		return err
 	}
 	m.GRPC, m.Gossip, m.HTTP = c.GRPC, c.Gossip, c.HTTP
 	if !m.Placed {

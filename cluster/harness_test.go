@@ -154,6 +154,7 @@ func (h *host) prepare(change ...func(*Config)) error {
 	}
 	c := Config{
 		Dir: dir, Name: h.name, GRPC: h.addr, HTTP: h.addr + "1", Gossip: "127.0.0.1:0", Weight: 1,
+		Wire: 3, Capabilities: CapabilitiesOf(3),
 		Partitions: 16, Replicas: 3, Logger: slog.New(slog.DiscardHandler), heartbeat: 200 * time.Millisecond,
 		tuneGossip: func(m *memberlist.Config) {
 			m.ProbeInterval, m.ProbeTimeout, m.GossipInterval = 200*time.Millisecond, 100*time.Millisecond, 20*time.Millisecond

@@ -40,6 +40,10 @@ type Config struct {
 	GossipKey                           []byte
 	Zone                                string
 	Weight                              int
+	// Wire is the highest version of the protocol between members that this one
+	// speaks, Capabilities is what it can do.
+	Wire         uint32
+	Capabilities Capabilities
 	// Bootstrap begins a cluster of this shape, if the directory has none.
 	Bootstrap            bool
 	Partitions, Replicas int
@@ -200,6 +204,7 @@ func (n *Node) member() Member {
 	return Member{
 		ID: n.id, Name: n.config.Name, GRPC: n.config.GRPC, HTTP: n.config.HTTP,
 		Zone: n.config.Zone, Weight: n.config.Weight, Role: RoleStorage,
+		Wire: n.config.Wire, Capabilities: n.config.Capabilities,
 		JoinedAt: time.Now().UTC().Truncate(time.Second),
 	}
 }

@@ -174,7 +174,7 @@ func (n *Node) countStart() bool {
 		err := n.Apply(ctx, Command{StartMember: &StartMember{
 			ID: n.id, Before: d.Count, Nonce: d.Nonce,
 			GRPC: n.config.GRPC, Gossip: n.gossip.Load().address(), HTTP: n.config.HTTP,
-			Zone: n.config.Zone, Weight: n.config.Weight,
+			Zone: n.config.Zone, Weight: n.config.Weight, Wire: n.config.Wire, Capabilities: n.config.Capabilities,
 		}})
 		cancel()
 		switch {

@@ -58,6 +58,10 @@ type Member struct {
 	// Starts counts the starts of the member; Nonce names the last one.
 	Starts uint64 `json:"starts"`
 	Nonce  string `json:"nonce,omitempty"`
+	// Wire and Capabilities are what the release speaks and can do that started last
+	// (capability.go); Wire is 0 if it did not say.
+	Wire         uint32       `json:"wire,omitempty"`
+	Capabilities Capabilities `json:"capabilities,omitempty"`
 	// JoinedAt is by the member's own clock, for people to read.
 	JoinedAt time.Time `json:"joined_at,omitzero"`
 	// Placed: a commit has brought it in, and plans give it slots.

@@ -35,6 +35,7 @@ func defineFlags(flags *pflag.FlagSet) {
 	flags.Int("replicas", d.Replicas, "with --bootstrap: number of members that hold each partition; fixed for good")
 	flags.StringSlice("join", nil, "addresses (--listen) of members of the cluster to join; later, hints where they are")
 	flags.Bool("insecure", false, "allow addresses that others can reach although traffic is not encrypted")
+	flags.Int("wire-max", d.WireMax, "speak at most this version of the protocol between members, as an earlier release does; to try an upgrade")
 	flags.String("log-level", "info", "debug, info, warn or error")
 }
 
@@ -90,7 +91,7 @@ func configFrom(k *koanf.Koanf) (member.Config, error) {
 	} {
 		*to = k.String(name)
 	}
-	for name, to := range map[string]*int{"weight": &config.Weight, "partitions": &config.Partitions, "replicas": &config.Replicas} {
+	for name, to := range map[string]*int{"weight": &config.Weight, "partitions": &config.Partitions, "replicas": &config.Replicas, "wire-max": &config.WireMax} {
 		n, err := wholeNumber(k, name)
 		if err != nil {
 			return config, err

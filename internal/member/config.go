@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ringd/ringd/internal/peer"
 	"github.com/ringd/ringd/ring"
 )
 
@@ -30,6 +31,9 @@ type Config struct {
 	// Insecure allows addresses that others can reach.
 	Insecure bool
 	Logger   *slog.Logger
+	// WireMax is the highest version of the protocol between members that is spoken;
+	// what came with later ones is done without.
+	WireMax int
 	// StartWithin is how long a start waits to be agreed on before the member
 	// serves without; its vnodes then take new actors.
 	StartWithin time.Duration
@@ -42,7 +46,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:7600", Weight: 1, Partitions: 256, Replicas: 3,
-		Logger: slog.Default(),
+		Logger: slog.Default(), WireMax: peer.WireMax,
 		// A few elections: members that start together need one.
 		StartWithin: 5 * time.Second,
 		// Nobody sees what has expired; this is how long it takes up room.
@@ -64,6 +68,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--zone has %d bytes: use at most %d", len(c.Zone), NameBytesMax)
 	case c.Weight < 1:
 		return fmt.Errorf("--weight is %d: use 1 or more", c.Weight)
+	case c.WireMax < peer.WireMin || c.WireMax > peer.WireMax:
+		return fmt.Errorf("--wire-max is %d: this ringd speaks versions %d to %d of the protocol between members", c.WireMax, peer.WireMin, peer.WireMax)
 	case c.SweepEvery <= 0:
 		return fmt.Errorf("SweepEvery is %v: it has to be above 0", c.SweepEvery)
 	}

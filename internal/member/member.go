@@ -131,6 +131,9 @@ func (m *Member) start(ctx context.Context) error {
 // connect makes the node and the transport, each of which needs the other.
 func (m *Member) connect() error {
 	pc := peer.DefaultConfig()
+	wireMax := uint32(m.config.WireMax)
+	capabilities := cluster.CapabilitiesOf(wireMax)
+	pc.WireMax, pc.Capabilities = wireMax, capabilities.Names()
 	pc.Self, pc.Logger, pc.Credentials = m.dir.ID(), m.config.Logger, insecure.NewCredentials()
 	pc.ClusterID = func() string {
 		if s := m.node.State(); s != nil {
@@ -165,6 +168,7 @@ func (m *Member) connect() error {
 		Dir: m.dir, Name: m.config.Name, GRPC: m.at.GRPC, HTTP: m.at.HTTP, Gossip: m.config.Gossip, GossipAdvertise: advertise,
 		GossipKey: key, Zone: m.config.Zone, Weight: m.config.Weight, Bootstrap: m.config.Bootstrap,
 		Partitions: m.config.Partitions, Replicas: m.config.Replicas, Join: m.config.Join, Logger: m.config.Logger,
+		Wire: wireMax, Capabilities: capabilities,
 	}, wire{m.peers})
 	if err != nil {
 		return err

@@ -341,7 +341,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		if proto.Unmarshal(b, &frame) != nil {
 			return
 		}
-		if _, err := parseHello(frame.GetHello()); err != nil && !errors.Is(err, errMalformed) && !errors.Is(err, ErrRefused) {
+		if _, err := plain.parseHello(frame.GetHello()); err != nil && !errors.Is(err, errMalformed) && !errors.Is(err, ErrRefused) {
 			t.Fatal(err)
 		}
 		frame.Hello = nil

@@ -32,6 +32,11 @@ type Config struct {
 	// Dial connects to an address; nil is TCP.
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Logger *slog.Logger
+	// WireMax is the highest version of the protocol that is spoken: below that of
+	// this release, to try what it does beside an earlier one.
+	WireMax uint32
+	// Capabilities are told to peers.
+	Capabilities []string
 
 	// Streams to each other member, beside one for what compares, mends
 	// and moves vnodes, so that it delays no client; of the rest, a partition's
@@ -74,6 +79,7 @@ func DefaultConfig() Config {
 	return Config{
 		Credentials:     insecure.NewCredentials(),
 		Logger:          slog.New(slog.DiscardHandler),
+		WireMax:         WireMax,
 		Streams:         2,
 		QueueMessages:   8192,
 		QueueBytes:      64 << 20,
@@ -94,6 +100,12 @@ func (c *Config) Validate() error {
 	}
 	if c.ClusterID == nil || c.StartCount == nil || c.Epoch == nil || c.Resolve == nil || c.Credentials == nil || c.Logger == nil {
 		return errors.New("peer: ClusterID, StartCount, Epoch, Resolve, Credentials and Logger have to be set")
+	}
+	if c.WireMax < WireMin || c.WireMax > WireMax {
+		return fmt.Errorf("peer: WireMax is %d: this release speaks %d to %d", c.WireMax, WireMin, WireMax)
+	}
+	if len(c.Capabilities) > capabilitiesMax {
+		return fmt.Errorf("peer: there are %d Capabilities, and the most is %d", len(c.Capabilities), capabilitiesMax)
 	}
 	for _, n := range []struct {
 		name       string

@@ -148,7 +148,7 @@ func (s *server) Control(ctx context.Context, in *peerpb.ControlRequest) (*peerp
 	if handler == nil {
 		return nil, toStatus(errNotServing)
 	}
-	h, err := parseHello(in.GetHello())
+	h, err := t.parseHello(in.GetHello())
 	if err == nil {
 		err = t.checkIncoming(h)
 	}

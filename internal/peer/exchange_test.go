@@ -43,7 +43,7 @@ func TestRequestAndAnswer(t *testing.T) {
 	if off := in.Deadline.Sub(deadline); off > patience || off < -patience {
 		t.Errorf("the deadline moved by %v", off)
 	}
-	if s := a.statsOf(2); s.WireVersion != wireMax || s.Epoch.Number != 7 || s.RTT <= 0 || s.Problem != "" {
+	if s := a.statsOf(2); s.WireVersion != WireMax || s.Epoch.Number != 7 || s.RTT <= 0 || s.Problem != "" {
 		t.Errorf("stats: %+v", s)
 	}
 }

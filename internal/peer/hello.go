@@ -7,10 +7,12 @@ import (
 	"github.com/ringd/ringd/ring"
 )
 
-// The versions of the protocol that this release speaks.
+// The versions of the protocol that this release speaks. The first has what
+// clients' requests take; the second came with hints, expiry and what compares
+// and mends vnodes; the third moves slots.
 const (
-	wireMin = 1
-	wireMax = 3
+	WireMin = 1
+	WireMax = 3
 )
 
 // capabilitiesMax bounds what is remembered of a peer's hello.
@@ -31,7 +33,7 @@ func (t *Transport) ownHello(to ring.MemberID) *peerpb.Hello {
 	epoch := t.config.Epoch()
 	h := &peerpb.Hello{
 		ClusterId: t.config.ClusterID(), Member: t.config.Self[:], StartCount: t.config.StartCount(),
-		WireMin: wireMin, WireMax: wireMax,
+		WireMin: WireMin, WireMax: t.config.WireMax, Capabilities: t.config.Capabilities,
 		Epoch: &peerpb.Epoch{Generation: epoch.Generation, Number: epoch.Number},
 	}
 	if !to.IsZero() {
@@ -42,7 +44,7 @@ func (t *Transport) ownHello(to ring.MemberID) *peerpb.Hello {
 
 // parseHello checks the form of what a peer says of itself, and that there is a
 // version both speak. Errors: errMalformed, ErrRefused.
-func parseHello(in *peerpb.Hello) (hello, error) {
+func (t *Transport) parseHello(in *peerpb.Hello) (hello, error) {
 	if in == nil {
 		return hello{}, fmt.Errorf("%w: the first is no hello", errMalformed)
 	}
@@ -59,9 +61,9 @@ func parseHello(in *peerpb.Hello) (hello, error) {
 	if len(h.capabilities) > capabilitiesMax {
 		return h, fmt.Errorf("%w: a hello with %d capabilities", errMalformed, len(h.capabilities))
 	}
-	h.wire = min(wireMax, in.GetWireMax())
-	if h.wire < wireMin || h.wire < in.GetWireMin() {
-		return h, refuse("member %v speaks versions %d to %d of the protocol between members, and this one %d to %d: upgrade the older one first", h.member, in.GetWireMin(), in.GetWireMax(), wireMin, wireMax)
+	h.wire = min(t.config.WireMax, in.GetWireMax())
+	if h.wire < WireMin || h.wire < in.GetWireMin() {
+		return h, refuse("member %v speaks versions %d to %d of the protocol between members, and this one %d to %d: upgrade the older one first", h.member, in.GetWireMin(), in.GetWireMax(), WireMin, t.config.WireMax)
 	}
 	return h, nil
 }

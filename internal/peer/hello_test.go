@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,9 @@ func TestNewerStartEndsOlderStreams(t *testing.T) {
 	}
 }
 
+// plain is good for what needs no more of a Transport than its configuration.
+var plain = &Transport{config: DefaultConfig()}
+
 func TestMalformedHello(t *testing.T) {
 	self, to := id(1), id(2)
 	good := func() *peerpb.Hello {
@@ -106,21 +110,50 @@ func TestMalformedHello(t *testing.T) {
 		"zero member id":   {change: func(h *peerpb.Hello) { h.Member = make([]byte, 16) }},
 		"long to":          {change: func(h *peerpb.Hello) { h.To = make([]byte, 17) }},
 		"capabilities":     {change: func(h *peerpb.Hello) { h.Capabilities = make([]string, 65) }},
-		"too new":          {change: func(h *peerpb.Hello) { h.WireMin = wireMax + 1 }, refused: true},
+		"too new":          {change: func(h *peerpb.Hello) { h.WireMin = WireMax + 1 }, refused: true},
 		"no wire versions": {change: func(h *peerpb.Hello) { h.WireMin, h.WireMax = 0, 0 }, refused: true},
 	} {
 		h := good()
 		test.change(h)
-		_, err := parseHello(h)
+		_, err := plain.parseHello(h)
 		if errors.Is(err, ErrRefused) != test.refused || errors.Is(err, errMalformed) == test.refused {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := parseHello(nil); !errors.Is(err, errMalformed) {
+	if _, err := plain.parseHello(nil); !errors.Is(err, errMalformed) {
 		t.Errorf("none: %v", err)
 	}
-	if h, err := parseHello(good()); err != nil || h.wire != wireMax || h.member != self || h.to != to {
+	if h, err := plain.parseHello(good()); err != nil || h.wire != WireMax || h.member != self || h.to != to {
 		t.Errorf("good: %+v, %v", h, err)
+	}
+}
+
+// A member that speaks less than it could is as one of an earlier release, both
+// ways, and members tell each other what they are capable of.
+func TestLowerWireMax(t *testing.T) {
+	var n network
+	earlier := func(c *Config) { c.WireMax = 2 }
+	a := startMember(t, &n, 1, echo{}, func(c *Config) { c.Capabilities = []string{"moves"} })
+	b := startMember(t, &n, 2, echo{}, earlier)
+	for _, m := range []*member{a, b} {
+		other := 3 - m.config.Self[15]
+		if o := get(t, m.ask(other, 0, replica.Inherit{Move: 1}, time.Time{})); !errors.Is(o.err, ErrUnsendable) {
+			t.Errorf("from %d: %v", m.config.Self[15], o.err)
+		}
+		if s := m.statsOf(other); s.WireVersion != 2 || s.Problem != "" || slices.Contains(s.Capabilities, "moves") != (m == b) {
+			t.Errorf("%d about the other: %+v", m.config.Self[15], s)
+		}
+	}
+}
+
+func TestWireMaxOutOfRange(t *testing.T) {
+	for _, wire := range []uint32{0, WireMax + 1} {
+		var n network
+		good := startMember(t, &n, 1, echo{}, nil).config
+		good.WireMax = wire
+		if _, err := New(good); err == nil || !strings.Contains(err.Error(), "WireMax") {
+			t.Errorf("%d: %v", wire, err)
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ func (in *incoming) receive() error {
 // greet takes the dialer's hello, answers it and starts the writer.
 func (in *incoming) greet(first *peerpb.Frame) error {
 	t := in.t
-	h, err := parseHello(first.GetHello())
+	h, err := t.parseHello(first.GetHello())
 	if err == nil {
 		err = t.checkIncoming(h)
 	}

@@ -122,7 +122,7 @@ func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn, to rin
 	if err != nil {
 		return nil, hello{}, fromStatus(err)
 	}
-	h, err := parseHello(first.GetHello())
+	h, err := t.parseHello(first.GetHello())
 	if err == nil {
 		err = t.checkCluster(h)
 	}
@@ -228,7 +228,7 @@ func (s *server) receiveRaft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerp
 		cancel(err)
 		return
 	}
-	h, err := parseHello(first.GetHello())
+	h, err := s.t.parseHello(first.GetHello())
 	if err == nil {
 		err = s.t.checkIncoming(h)
 	}

@@ -81,7 +81,7 @@ func (s *session) greet() (hello, error) {
 	if err != nil {
 		return hello{}, fromStatus(err)
 	}
-	h, err := parseHello(first.GetHello())
+	h, err := s.t.parseHello(first.GetHello())
 	if err != nil {
 		return hello{}, err
 	}

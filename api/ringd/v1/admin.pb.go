@@ -137,6 +137,11 @@ type Member struct {
 	Zone          string `protobuf:"bytes,6,opt,name=zone,proto3" json:"zone,omitempty"`
 	Weight        uint32 `protobuf:"varint,7,opt,name=weight,proto3" json:"weight,omitempty"`
 	Role          string `protobuf:"bytes,8,opt,name=role,proto3" json:"role,omitempty"`
+	// wire_version is the highest of the protocol between members that the release
+	// speaks which started last, capabilities what it can do that earlier ones could
+	// not, by name and in order.
+	WireVersion  uint32   `protobuf:"varint,15,opt,name=wire_version,json=wireVersion,proto3" json:"wire_version,omitempty"`
+	Capabilities []string `protobuf:"bytes,16,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// liveness as the member asked sees it.
 	Liveness   Member_Liveness `protobuf:"varint,9,opt,name=liveness,proto3,enum=ringd.v1.Member_Liveness" json:"liveness,omitempty"`
 	StartCount uint64          `protobuf:"varint,10,opt,name=start_count,json=startCount,proto3" json:"start_count,omitempty"`
@@ -235,6 +240,20 @@ func (x *Member) GetRole() string {
 		return x.Role
 	}
 	return ""
+}
+
+func (x *Member) GetWireVersion() uint32 {
+	if x != nil {
+		return x.WireVersion
+	}
+	return 0
+}
+
+func (x *Member) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
 }
 
 func (x *Member) GetLiveness() Member_Liveness {
@@ -397,7 +416,8 @@ type StatusResponse struct {
 	Partitions uint32  `protobuf:"varint,5,opt,name=partitions,proto3" json:"partitions,omitempty"`
 	Replicas   uint32  `protobuf:"varint,6,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	// has_owners: the ring was committed, and keys can be stored.
-	HasOwners   bool      `protobuf:"varint,7,opt,name=has_owners,json=hasOwners,proto3" json:"has_owners,omitempty"`
+	HasOwners bool `protobuf:"varint,7,opt,name=has_owners,json=hasOwners,proto3" json:"has_owners,omitempty"`
+	// wire_version of the protocol between members that all of them speak.
 	WireVersion uint32    `protobuf:"varint,8,opt,name=wire_version,json=wireVersion,proto3" json:"wire_version,omitempty"`
 	Members     []*Member `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
 	// leader is the name of the raft leader; empty if none is known.
@@ -1933,7 +1953,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xe8\x03\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xaf\x04\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -1942,7 +1962,9 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\fhttp_address\x18\x05 \x01(\tR\vhttpAddress\x12\x12\n" +
 	"\x04zone\x18\x06 \x01(\tR\x04zone\x12\x16\n" +
 	"\x06weight\x18\a \x01(\rR\x06weight\x12\x12\n" +
-	"\x04role\x18\b \x01(\tR\x04role\x125\n" +
+	"\x04role\x18\b \x01(\tR\x04role\x12!\n" +
+	"\fwire_version\x18\x0f \x01(\rR\vwireVersion\x12\"\n" +
+	"\fcapabilities\x18\x10 \x03(\tR\fcapabilities\x125\n" +
 	"\bliveness\x18\t \x01(\x0e2\x19.ringd.v1.Member.LivenessR\bliveness\x12\x1f\n" +
 	"\vstart_count\x18\n" +
 	" \x01(\x04R\n" +

@@ -14,7 +14,7 @@ func TestClusterCommands(t *testing.T) {
 		args string
 		has  []string
 	}{
-		{"status", []string{"epoch       1.1", "leader      node0", "8, 3 replicas", "3: 3 alive", "node2", "warning: the cluster is only a test", "5.0 GB"}},
+		{"status", []string{"epoch       1.1", "leader      node0", "wire        version 3, up to 4 once", "8, 3 replicas", "3: 3 alive", "node2", "warning: the cluster is only a test", "5.0 GB"}},
 		{"members", []string{"00000000-0000-0000-0000-000000000003", "storage"}},
 		{"ring", []string{"8 partitions", "node1, node2, node0"}},
 		{"ring --partition 7", []string{"node1, node2, node0", "fallbacks"}},

@@ -50,10 +50,10 @@ func (a *app) printMembers(all []*ringdv1.Member) {
 	for _, m := range all {
 		rows = append(rows, []string{
 			printing.Name(m.GetName()), m.GetGrpcAddress(), liveness(m.GetLiveness()), m.GetRaft(), m.GetZone(),
-			number(m.GetWeight()), number(m.GetSlots()), number(m.GetFirstSlots()), diskFree(m.GetDisk()),
+			number(m.GetWeight()), number(m.GetSlots()), number(m.GetFirstSlots()), number(m.GetWireVersion()), diskFree(m.GetDisk()),
 		})
 	}
-	printing.Table(a.Out, []string{"name", "address", "liveness", "raft", "zone", "weight>", "slots>", "first slots>", "disk free>"}, rows)
+	printing.Table(a.Out, []string{"name", "address", "liveness", "raft", "zone", "weight>", "slots>", "first slots>", "wire>", "disk free>"}, rows)
 }
 
 func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

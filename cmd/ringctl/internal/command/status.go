@@ -19,7 +19,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status",
 		Short: "Show the cluster as one member sees it, and how all are",
 		Long: `status shows the cluster as the member asked sees it: the epoch of its ring, the
-leader that agrees on changes, every member with its slots (how many copies of
+leader that agrees on changes, the version of the protocol between members ("wire")
+that all of them speak, every member with its slots (how many copies of
 partitions it holds) and first slots (for how many it is asked first), and
 warnings that a person should see. The other members that are up are asked for
 their disks and warnings, too.
@@ -97,6 +98,7 @@ func (a *app) printStatus(s *ringdv1.StatusResponse) {
 		{"asked", fmt.Sprintf("%s at %s, version %s, up %v", printing.Name(self.GetName()), self.GetGrpcAddress(), s.GetVersion(), time.Duration(s.GetUptimeSeconds())*time.Second)},
 		{"epoch", epoch(s.GetEpoch())},
 		{"leader", leader},
+		{"wire", fmt.Sprintf("version %d%s", s.GetWireVersion(), highestWire(s))},
 		{"partitions", fmt.Sprintf("%d, %d replicas%s", s.GetPartitions(), s.GetReplicas(), owners)},
 	} {
 		fmt.Fprintf(a.Out, "%-11s %s\n", row[0], row[1])
@@ -106,6 +108,18 @@ func (a *app) printStatus(s *ringdv1.StatusResponse) {
 	for _, w := range s.GetWarnings() {
 		fmt.Fprintln(a.Out, "warning:", w)
 	}
+}
+
+// highestWire tells of members that could speak more than all do.
+func highestWire(s *ringdv1.StatusResponse) string {
+	highest := uint32(0)
+	for _, m := range s.GetMembers() {
+		highest = max(highest, m.GetWireVersion())
+	}
+	if highest <= s.GetWireVersion() {
+		return ""
+	}
+	return fmt.Sprintf(", up to %d once all members speak it", highest)
 }
 
 func epoch(e *ringdv1.Epoch) string {

@@ -26,9 +26,10 @@ func (c *Cluster) members() []*ringdv1.Member {
 			Id: fmt.Sprintf("00000000-0000-0000-0000-%012d", i+1), Name: fmt.Sprintf("node%d", i),
 			GrpcAddress: address, GossipAddress: "127.0.0.1:1", HttpAddress: "127.0.0.1:2",
 			Zone: "z1", Weight: 1, Role: "storage", Liveness: ringdv1.Member_ALIVE, StartCount: 1, Raft: "voter",
+			WireVersion: 4,
 		}
 		if i == 0 {
-			m.Raft = "leader"
+			m.Raft, m.WireVersion = "leader", 3
 		}
 		for p := range partitions {
 			for slot := range min(replicas, len(c.addresses)) {
@@ -66,7 +67,7 @@ func (a *admin) Status(context.Context, *ringdv1.StatusRequest) (*ringdv1.Status
 	}
 	return &ringdv1.StatusResponse{
 		ClusterId: ClusterID, Self: all[a.self], Version: "v0", Epoch: a.c.epoch(), Partitions: partitions, Replicas: replicas,
-		HasOwners: true, WireVersion: 1, Members: all, Leader: "node0", Warnings: warnings,
+		HasOwners: true, WireVersion: 3, Members: all, Leader: "node0", Warnings: warnings,
 		StartCommitted: true, UptimeSeconds: 90,
 	}, nil
 }
