@@ -20,7 +20,7 @@ type setting struct {
 	name string // as in the agreed state
 	kind ringdv1.Setting_Kind
 	help string
-	// in returns the setting's place in s: an *int, *int64 or *time.Duration.
+	// in returns the setting's place in s: an *int, *int64, *time.Duration or *bool.
 	in func(s *cluster.Settings) any
 }
 
@@ -28,6 +28,7 @@ const (
 	kindCount    = ringdv1.Setting_COUNT
 	kindBytes    = ringdv1.Setting_BYTES
 	kindDuration = ringdv1.Setting_DURATION
+	kindFlag     = ringdv1.Setting_FLAG
 )
 
 // settingsTable has every setting, in the order in which they are shown.
@@ -47,6 +48,7 @@ var settingsTable = []setting{
 	{"transfer_rate", kindBytes, "per second, that one member sends for repair and handoff", func(s *cluster.Settings) any { return &s.TransferRate }},
 	{"transfer_concurrency", kindCount, "transfers and comparisons that one member runs at a time", func(s *cluster.Settings) any { return &s.TransferConcurrency }},
 	{"disk_reserve_bytes", kindBytes, "free space below which a member refuses writes, and at half of it deletes", func(s *cluster.Settings) any { return &s.DiskReserveBytes }},
+	{"elastic", kindFlag, "members may join (--auto-commit) and leave (--drain) by themselves", func(s *cluster.Settings) any { return &s.Elastic }},
 }
 
 // GetSettings implements ringdv1.AdminServer.
@@ -133,6 +135,8 @@ func (s setting) text(from *cluster.Settings) string {
 		return s.number(*at)
 	case *int:
 		return s.number(int64(*at))
+	case *bool:
+		return strconv.FormatBool(*at)
 	}
 	panic("api: the setting " + s.name + " is of a type that text does not know")
 }
@@ -153,6 +157,17 @@ func (s setting) set(in *cluster.Settings, text string) error {
 			return replica.Invalid(s.name, "is %q: use numbers with units, such as 250ms, 10s or 1m30s", text)
 		}
 		*at = d
+		return nil
+	}
+	if at, ok := s.in(in).(*bool); ok {
+		switch strings.ToLower(text) {
+		case "true", "on", "yes":
+			*at = true
+		case "false", "off", "no":
+			*at = false
+		default:
+			return replica.Invalid(s.name, "is %q: use true or false", text)
+		}
 		return nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

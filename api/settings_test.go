@@ -45,8 +45,10 @@ func TestSettingsTable(t *testing.T) {
 			*at = 1234567
 		case *time.Duration:
 			*at = 1234567
+		case *bool:
+			*at = true
 		}
-		if got, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ","); got != s.name || reflect.ValueOf(all).Field(i).Int() != 1234567 {
+		if got, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ","); got != s.name || reflect.ValueOf(all).Field(i).IsZero() {
 			t.Errorf("setting %d is %s, and clients see %s", i, got, s.name)
 		}
 		if s.help == "" || s.kind == ringdv1.Setting_KIND_UNSPECIFIED {

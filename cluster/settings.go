@@ -49,6 +49,9 @@ type Settings struct {
 	// DiskReserveBytes is the free space below which a member refuses writes: room
 	// for compactions to go on, and half of it for deletes.
 	DiskReserveBytes int64 `json:"disk_reserve_bytes"`
+	// Elastic lets members join (--auto-commit) and leave (--drain) by themselves.
+	// Off, slots move only when a person has seen the plan.
+	Elastic bool `json:"elastic,omitempty"`
 }
 
 // DefaultSettings returns the defaults.

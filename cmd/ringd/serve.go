@@ -22,6 +22,12 @@ func serve(ctx context.Context, config member.Config) error {
 	config.Logger.Info("serving", "name", config.Name, "grpc", at.GRPC, "gossip", at.Gossip, "http", at.HTTP)
 	select {
 	case <-ctx.Done():
+		if config.Drain {
+			if err := drain(ctx, m, config); err != nil {
+				_ = m.Close()
+				return err
+			}
+		}
 	case err := <-m.Failed():
 		_ = m.Close()
 		return err

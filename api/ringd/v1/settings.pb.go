@@ -30,6 +30,8 @@ const (
 	Setting_BYTES Setting_Kind = 2
 	// DURATION: numbers with units: ms, s, m, h.
 	Setting_DURATION Setting_Kind = 3
+	// FLAG: true or false.
+	Setting_FLAG Setting_Kind = 4
 )
 
 // Enum value maps for Setting_Kind.
@@ -39,12 +41,14 @@ var (
 		1: "COUNT",
 		2: "BYTES",
 		3: "DURATION",
+		4: "FLAG",
 	}
 	Setting_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"COUNT":            1,
 		"BYTES":            2,
 		"DURATION":         3,
+		"FLAG":             4,
 	}
 )
 
@@ -338,18 +342,19 @@ var File_ringd_v1_settings_proto protoreflect.FileDescriptor
 
 const file_ringd_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	"\x17ringd/v1/settings.proto\x12\bringd.v1\"\xda\x01\n" +
+	"\x17ringd/v1/settings.proto\x12\bringd.v1\"\xe4\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12#\n" +
 	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x12\x12\n" +
 	"\x04help\x18\x04 \x01(\tR\x04help\x12*\n" +
-	"\x04kind\x18\x05 \x01(\x0e2\x16.ringd.v1.Setting.KindR\x04kind\"@\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x16.ringd.v1.Setting.KindR\x04kind\"J\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05COUNT\x10\x01\x12\t\n" +
 	"\x05BYTES\x10\x02\x12\f\n" +
-	"\bDURATION\x10\x03\"\x14\n" +
+	"\bDURATION\x10\x03\x12\b\n" +
+	"\x04FLAG\x10\x04\"\x14\n" +
 	"\x12GetSettingsRequest\"D\n" +
 	"\x13GetSettingsResponse\x12-\n" +
 	"\bsettings\x18\x01 \x03(\v2\x11.ringd.v1.SettingR\bsettings\"\xb6\x01\n" +
