@@ -184,6 +184,9 @@ func (n *Node) Roles() map[ring.MemberID]string {
 	if r := n.raft.Load(); r != nil {
 		return r.roles()
 	}
+	if told := n.told.Load(); told != nil {
+		return *told
+	}
 	return nil
 }
 
@@ -191,6 +194,9 @@ func (n *Node) Roles() map[ring.MemberID]string {
 func (n *Node) leads() (ring.MemberID, bool) {
 	if r := n.raft.Load(); r != nil {
 		return r.leader()
+	}
+	if told := n.told.Load(); told != nil {
+		return leaderIn(*told)
 	}
 	return ring.MemberID{}, false
 }

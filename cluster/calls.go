@@ -30,13 +30,25 @@ type question struct {
 	// GRPC is where a member that returns is now, Starts what it knows of its own.
 	GRPC   string `json:"grpc,omitempty"`
 	Starts uint64 `json:"starts,omitempty"`
+	// Known is of the state that the caller has: that one it is not sent again.
+	Known *stamp `json:"known,omitempty"`
 }
+
+// stamp tells the states of one cluster apart.
+type stamp struct {
+	Generation uint64 `json:"generation"`
+	Version    uint64 `json:"version"`
+}
+
+func (s *State) stamp() stamp { return stamp{s.Ring.Epoch().Generation, s.Version} }
 
 // answer to a call. Err is of *replica.Error, and the rest empty then.
 type answer struct {
 	Err *wireError `json:"error,omitempty"`
-	// State of whoever answers.
+	// State of whoever answers; empty if the caller has it.
 	State json.RawMessage `json:"state,omitempty"`
+	// Roles of the members in the log, as Node.Roles.
+	Roles map[ring.MemberID]string `json:"roles,omitempty"`
 	// Gossip addresses of the members that it sees.
 	Gossip []string `json:"gossip,omitempty"`
 	// Starts and Nonce are what it knows of the caller.
@@ -136,7 +148,7 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 		if q.Member == nil {
 			return answer{}, replica.Invalid("member", "is missing")
 		}
-		if n.raft.Load() == nil {
+		if n.raft.Load() == nil && n.told.Load() == nil {
 			return answer{}, errNoLeader
 		}
 		if err := n.Apply(ctx, Command{AddMember: &AddMember{Member: *q.Member}}); err != nil {
@@ -165,17 +177,20 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 	default:
 		return answer{}, replica.Invalid("kind", "%q is no call that this member knows", kind)
 	}
-	return n.tell(q.From)
+	return n.tell(q)
 }
 
 // tell is what this member knows, after a change too.
-func (n *Node) tell(asker ring.MemberID) (answer, error) {
+func (n *Node) tell(q question) (answer, error) {
 	s := n.State()
-	b, err := s.Encode()
-	if err != nil {
-		return answer{}, err
+	a := answer{Roles: n.Roles(), Starts: s.Members[q.From].Starts, Nonce: s.Members[q.From].Nonce}
+	if q.Known == nil || *q.Known != s.stamp() {
+		b, err := s.Encode()
+		if err != nil {
+			return answer{}, err
+		}
+		a.State = b
 	}
-	a := answer{State: b, Starts: s.Members[asker].Starts, Nonce: s.Members[asker].Nonce}
 	if g := n.gossip.Load(); g != nil {
 		for id := range g.alive() {
 			if id == n.id {

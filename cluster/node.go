@@ -40,6 +40,8 @@ type Config struct {
 	GossipKey                           []byte
 	Zone                                string
 	Weight                              int
+	// Role is what the member is for; empty is RoleStorage.
+	Role Role
 	// Wire is the highest version of the protocol between members that this one
 	// speaks, Capabilities is what it can do.
 	Wire         uint32
@@ -79,7 +81,9 @@ type Node struct {
 
 	// Set by Start; calls of others may come before.
 	gossip atomic.Pointer[gossip]
-	raft   atomic.Pointer[raftLog]
+	raft   atomic.Pointer[raftLog] // nil for ever at a gateway
+	// told is what a gateway was told last of who is what in the log.
+	told atomic.Pointer[map[ring.MemberID]string]
 	// logged is the state by this member's log; of raft's goroutine only. It may
 	// be behind what is served.
 	logged *State
@@ -157,6 +161,9 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.State() == nil {
 		return fmt.Errorf("the data directory %s belongs to cluster %s but has no state of it: start with an empty one, under another name", n.config.Dir.path, n.config.Dir.ClusterID())
 	}
+	if err := n.checkRole(); err != nil {
+		return err
+	}
 	known, err := n.config.Dir.peers()
 	if err != nil {
 		return err
@@ -171,17 +178,27 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.gossip.Store(g)
+	if n.isGateway() {
+		n.running.Go(n.follow)
+	} else if err := n.startLog(); err != nil {
+		return err
+	}
+	n.running.Go(func() { g.rejoin(n.ctx) })
+	n.running.Go(n.probeHints)
+	n.running.Go(n.watch)
+	n.running.Go(n.commitStart)
+	return nil
+}
+
+// startLog makes the node take part in the log.
+func (n *Node) startLog() error {
 	log, err := startRaft(n, n.config.Dir.begins())
 	if err != nil {
 		return err
 	}
 	n.raft.Store(log)
-	n.running.Go(func() { g.rejoin(n.ctx) })
-	n.running.Go(n.probeHints)
-	n.running.Go(n.watch)
 	n.running.Go(n.lead)
 	n.running.Go(n.depart)
-	n.running.Go(n.commitStart)
 	return nil
 }
 
@@ -204,7 +221,7 @@ func (n *Node) bootstrap() error {
 func (n *Node) member() Member {
 	return Member{
 		ID: n.id, Name: n.config.Name, GRPC: n.config.GRPC, HTTP: n.config.HTTP,
-		Zone: n.config.Zone, Weight: n.config.Weight, Role: RoleStorage,
+		Zone: n.config.Zone, Weight: n.config.Weight, Role: n.role(),
 		Wire: n.config.Wire, Capabilities: n.config.Capabilities,
 		JoinedAt: time.Now().UTC().Truncate(time.Second),
 	}
@@ -224,6 +241,7 @@ func (n *Node) join(ctx context.Context) error {
 					return err
 				}
 				n.seeSeeds(answer.Gossip)
+				n.noteRoles(answer.Roles)
 				if err := n.take(s); err != nil {
 					return err
 				}

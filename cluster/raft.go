@@ -181,6 +181,9 @@ func (l *raftLog) reconcile(s *State, up func(ring.MemberID) bool) (bool, error)
 	return changed, nil
 }
 
+// roleLeader is the member that leads the log.
+const roleLeader = "leader"
+
 // roles are what members are in the log, by id.
 func (l *raftLog) roles() map[ring.MemberID]string {
 	out := make(map[ring.MemberID]string)
@@ -196,7 +199,7 @@ func (l *raftLog) roles() map[ring.MemberID]string {
 		}
 		switch {
 		case id == leader:
-			out[id] = "leader"
+			out[id] = roleLeader
 		case s.Suffrage == raft.Voter:
 			out[id] = "voter"
 		default:

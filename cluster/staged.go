@@ -21,6 +21,9 @@ type Change struct {
 	// Weight and Zone, if set, replace the member's.
 	Weight int     `json:"weight,omitempty"`
 	Zone   *string `json:"zone,omitempty"`
+	// Own: the member staged it by itself, and nobody else anything of it. Members
+	// commit by themselves only what members staged by themselves.
+	Own bool `json:"own,omitempty"`
 }
 
 // Stage adds changes to those that the next commit carries out.
@@ -44,13 +47,15 @@ func (s *State) stage(c Stage) error {
 		if !ok {
 			return replica.Errorf(replica.KindNotFound, "member %v is not in this cluster", id)
 		}
-		next, err := s.Staged[id].with(m, c.Changes[id])
+		before, staged := s.Staged[id]
+		next, err := before.with(m, c.Changes[id])
 		if err != nil {
 			return err
 		}
 		if s.Ring.HasOwners() && !m.Placed && !next.Join && (next.Weight != 0 || next.Zone != nil) {
 			return replica.Errorf(replica.KindPrecondition, "member %s has not joined, so that its own --weight and --zone count: stage ringctl join %s first, or start it with others", m.Name, m.Name)
 		}
+		next.Own = c.Changes[id].Own && (before.Own || !staged)
 		s.Staged[id] = next
 	}
 	s.Revision++

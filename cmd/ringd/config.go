@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/internal/member"
 )
 
@@ -30,10 +32,14 @@ func defineFlags(flags *pflag.FlagSet) {
 	flags.String("http", "", "address for health, metrics and profiles (default: --listen's host, its port plus 2)")
 	flags.String("zone", "", "failure zone of this member, such as a rack or a site")
 	flags.Int("weight", d.Weight, "share of the partitions, relative to the other members' weights")
+	flags.String("role", string(d.Role), "storage, or gateway: takes requests and keeps nothing")
 	flags.Bool("bootstrap", false, "begin a new cluster; does nothing once the data directory has one")
 	flags.Int("partitions", d.Partitions, "with --bootstrap: number of partitions, a power of two; fixed for good")
 	flags.Int("replicas", d.Replicas, "with --bootstrap: number of members that hold each partition; fixed for good")
 	flags.StringSlice("join", nil, "addresses (--listen) of members of the cluster to join; later, hints where they are")
+	flags.Bool("auto-commit", false, "take a share of the partitions at once, if the cluster's setting elastic allows it")
+	flags.Bool("drain", false, "hand over all partitions and leave the cluster before stopping on SIGTERM, if the setting elastic allows it")
+	flags.Duration("drain-timeout", d.DrainWithin, "with --drain: stop after this even if partitions are left")
 	flags.Bool("insecure", false, "allow addresses that others can reach although traffic is not encrypted")
 	flags.Int("wire-max", d.WireMax, "speak at most this version of the protocol between members, as an earlier release does; to try an upgrade")
 	flags.String("log-level", "info", "debug, info, warn or error")
@@ -98,7 +104,9 @@ func configFrom(k *koanf.Koanf) (member.Config, error) {
 		}
 		*to = n
 	}
-	for name, to := range map[string]*bool{"bootstrap": &config.Bootstrap, "insecure": &config.Insecure} {
+	for name, to := range map[string]*bool{
+		"bootstrap": &config.Bootstrap, "insecure": &config.Insecure, "auto-commit": &config.AutoCommit, "drain": &config.Drain,
+	} {
 		switch v := fmt.Sprint(k.Get(name)); v {
 		case "true", "1":
 			*to = true
@@ -106,6 +114,11 @@ func configFrom(k *koanf.Koanf) (member.Config, error) {
 		default:
 			return config, fmt.Errorf("%s is %q: use true or false", name, v)
 		}
+	}
+	config.Role = cluster.Role(k.String("role"))
+	var err error
+	if config.DrainWithin, err = time.ParseDuration(fmt.Sprint(k.Get("drain-timeout"))); err != nil {
+		return config, fmt.Errorf("drain-timeout is %q: use a number with a unit, such as 10m or 90s", k.Get("drain-timeout"))
 	}
 	config.Join = k.Strings("join")
 	if config.Name == "" {

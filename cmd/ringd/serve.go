@@ -24,6 +24,12 @@ func serve(ctx context.Context, config member.Config) error {
 	config.Logger.Info("serving", "name", config.Name, "grpc", at.GRPC, "gossip", at.Gossip, "http", at.HTTP)
 	select {
 	case <-ctx.Done():
+		if config.Drain {
+			if err := drain(ctx, m, config); err != nil {
+				_ = m.Close()
+				return err
+			}
+		}
 	case err := <-m.Failed():
 		if errors.Is(err, cluster.ErrLeft) {
 			config.Logger.Info("this member has left the cluster: nothing of the cluster is on it any more, and its data directory can be deleted", "name", config.Name, "data-dir", config.DataDir)

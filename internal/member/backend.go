@@ -96,6 +96,12 @@ func (m *Member) Plan() (*cluster.State, ring.Placement, error) { return m.node.
 func (m *Member) Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, agreeWithin)
 	defer cancel()
+	if m.isGateway() {
+		// The plan may have been seen at a member that knows more.
+		if err := m.node.Refresh(ctx); err != nil {
+			return false, err
+		}
+	}
 	return m.node.Commit(ctx, epoch, revision, acceptDataLoss)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/internal/peer"
 	"github.com/ringd/ringd/ring"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	HTTP                 string
 	Zone                 string
 	Weight               int
+	Role                 cluster.Role
 	Bootstrap            bool
 	Partitions, Replicas int
 	Join                 []string
@@ -34,6 +36,12 @@ type Config struct {
 	// WireMax is the highest version of the protocol between members that is spoken;
 	// what came with later ones is done without.
 	WireMax int
+	// AutoCommit has the member stage, plan and commit its own joining, if the
+	// cluster's settings allow it.
+	AutoCommit bool
+	// Drain has whoever stops the member let it leave first, for DrainWithin at most.
+	Drain       bool
+	DrainWithin time.Duration
 	// StartWithin is how long a start waits to be agreed on before the member
 	// serves without; its vnodes then take new actors.
 	StartWithin time.Duration
@@ -46,7 +54,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:7600", Weight: 1, Partitions: 256, Replicas: 3,
-		Logger: slog.Default(), WireMax: peer.WireMax,
+		Role: cluster.RoleStorage, Logger: slog.Default(), WireMax: peer.WireMax,
+		// Some 40 GiB at the default transfer_rate; orchestrators wait less unless told.
+		DrainWithin: 10 * time.Minute,
 		// A few elections: members that start together need one.
 		StartWithin: 5 * time.Second,
 		// Nobody sees what has expired; this is how long it takes up room.
@@ -70,6 +80,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--weight is %d: use 1 or more", c.Weight)
 	case c.WireMax < peer.WireMin || c.WireMax > peer.WireMax:
 		return fmt.Errorf("--wire-max is %d: this ringd speaks versions %d to %d of the protocol between members", c.WireMax, peer.WireMin, peer.WireMax)
+	case c.Role != cluster.RoleStorage && c.Role != cluster.RoleGateway:
+		return fmt.Errorf("--role is %q: use %s or %s", c.Role, cluster.RoleStorage, cluster.RoleGateway)
+	case c.Role == cluster.RoleGateway && c.Bootstrap:
+		return errors.New("--role gateway with --bootstrap: a cluster begins with a member that stores; start that one first, and the gateway with --join")
+	case c.Role == cluster.RoleGateway && (c.AutoCommit || c.Drain):
+		return errors.New("--role gateway with --auto-commit or --drain: a gateway owns no slots that it could take or hand over; leave them out")
+	case c.Drain && c.DrainWithin <= 0:
+		return fmt.Errorf("--drain-timeout is %v: it has to be above 0", c.DrainWithin)
 	case c.SweepEvery <= 0:
 		return fmt.Errorf("SweepEvery is %v: it has to be above 0", c.SweepEvery)
 	}

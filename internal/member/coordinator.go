@@ -20,7 +20,7 @@ type coordinator struct {
 	self    ring.MemberID
 	node    *cluster.Node
 	peers   *peer.Transport
-	pool    *executor.Pool
+	pool    *executor.Pool // nil at a gateway
 	latency *latencies
 	hedges  *allowance
 	stats   *stats

@@ -135,6 +135,10 @@ func isRequest(m replica.Message) bool {
 
 // local hands a message to this member's own vnode.
 func (c *coordinator) local(env replica.Envelope, reply executor.Reply) {
+	if c.pool == nil {
+		reply(answerTo(env, replica.Failure{Err: errGateway}))
+		return
+	}
 	err := c.pool.Submit(env, reply)
 	if err == nil {
 		return

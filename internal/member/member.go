@@ -55,6 +55,9 @@ type Member struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	failed  chan error // of capacity 1
+	// joining ends when the member is to leave.
+	joining    context.Context
+	endJoining context.CancelFunc
 	// serving is set once requests are taken.
 	serving atomic.Bool
 	ring    atomic.Pointer[ring.Ring] // that the executors have
@@ -68,6 +71,7 @@ func Start(ctx context.Context, config Config) (*Member, error) {
 	}
 	m := &Member{config: config, began: time.Now(), stats: newStats(), failed: make(chan error, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.joining, m.endJoining = context.WithCancel(m.ctx)
 	if err := m.start(ctx); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -117,14 +121,18 @@ func (m *Member) start(ctx context.Context) error {
 	if !proven {
 		m.config.Logger.Warn("this start is not agreed on yet: serving with new actors", "waited", m.config.StartWithin)
 	}
-	if err := m.open(proven); err != nil {
+	if m.isGateway() {
+		m.openGateway()
+	} else if err := m.open(proven); err != nil {
 		return err
 	}
 	m.node.OnChange(m.follow)
 	m.running.Go(m.watch)
-	m.running.Go(func() { newSweeper(m).run(m.ctx) })
 	m.serving.Store(true)
 	m.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	if m.config.AutoCommit {
+		m.running.Go(func() { m.joinByItself(m.joining) })
+	}
 	return m.at.write(m.config.DataDir)
 }
 
@@ -166,7 +174,7 @@ func (m *Member) connect() error {
 	}
 	m.node, err = cluster.New(cluster.Config{
 		Dir: m.dir, Name: m.config.Name, GRPC: m.at.GRPC, HTTP: m.at.HTTP, Gossip: m.config.Gossip, GossipAdvertise: advertise,
-		GossipKey: key, Zone: m.config.Zone, Weight: m.config.Weight, Bootstrap: m.config.Bootstrap,
+		GossipKey: key, Zone: m.config.Zone, Weight: m.config.Weight, Role: m.config.Role, Bootstrap: m.config.Bootstrap,
 		Partitions: m.config.Partitions, Replicas: m.config.Replicas, Join: m.config.Join, Logger: m.config.Logger,
 		Wire: wireMax, Capabilities: capabilities,
 	}, wire{m.peers})
@@ -226,19 +234,24 @@ func (m *Member) open(proven bool) error {
 		return err
 	}
 	m.ring.Store(state.Ring)
-	m.coord = &coordinator{
-		self: m.dir.ID(), node: m.node, peers: m.peers, pool: m.pool, latency: newLatencies(),
-		hedges: &allowance{share: hedgeShare, most: hedgeBurst}, stats: m.stats, log: m.config.Logger,
-		catchUp: m.catchUp,
-	}
+	m.coord = m.newCoordinator()
 	m.repair = newRepairer(m.coord, m.stats.repair, m.config.Logger)
 	m.running.Go(func() { m.repair.run(m.ctx) })
 	m.running.Go(func() { newMover(m.repair).run(m.ctx) })
+	m.running.Go(func() { newSweeper(m).run(m.ctx) })
 	m.running.Go(func() {
 		m.disk.watch(m.ctx, func() int64 { return m.node.State().Settings.DiskReserveBytes }, m.pool.Room)
 	})
 	m.handler.coord.Store(m.coord)
 	return nil
+}
+
+func (m *Member) newCoordinator() *coordinator {
+	return &coordinator{
+		self: m.dir.ID(), node: m.node, peers: m.peers, pool: m.pool, latency: newLatencies(),
+		hedges: &allowance{share: hedgeShare, most: hedgeBurst}, stats: m.stats, log: m.config.Logger,
+		catchUp: m.catchUp,
+	}
 }
 
 // typesOf is the n of the bucket types.
@@ -269,10 +282,12 @@ func randomUint64() uint64 {
 // connected to.
 func (m *Member) follow() {
 	state := m.node.State()
-	m.pool.Install(vnode.Installed{
-		Ring: state.Ring, Moves: movesOf(state), Leaving: state.Members[m.dir.ID()].Leaving, Types: typesOf(state),
-		HintBytesMax: state.Settings.HintBytesMax,
-	})
+	if m.pool != nil {
+		m.pool.Install(vnode.Installed{
+			Ring: state.Ring, Moves: movesOf(state), Leaving: state.Members[m.dir.ID()].Leaving, Types: typesOf(state),
+			HintBytesMax: state.Settings.HintBytesMax,
+		})
+	}
 	m.ring.Store(state.Ring)
 	ids := make([]ring.MemberID, 0, len(state.Members))
 	for id, other := range state.Members {
