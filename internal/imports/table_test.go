@@ -174,7 +174,7 @@ var table = []row{
 		outside: []string{xxhash},
 	},
 	{
-		folder: "internal/model", pure: true, std: pureBans,
+		folder: "internal/model/...", pure: true, std: pureBans,
 		why:    "the model explores the steps of causal and handoff, and has none of its own",
 		within: []string{"causal", "handoff"},
 	},
