@@ -21,7 +21,7 @@ PROTO_ROOTS := $(wildcard api internal/peer)
 # No goroutine runs in these (internal/imports holds the first eight to it), or it
 # only watches other processes: the race detector would find nothing in them.
 MODULE := github.com/ringd/ringd
-RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum handoff internal/model internal/sim internal/imports jepsen)
+RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum handoff internal/model internal/model/moves internal/sim internal/imports jepsen)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test race lint generate bench
