@@ -14,8 +14,8 @@ import (
 // not. The members do it once all of them can (docs/decisions/2026-11-28-capabilities.md).
 type Capability string
 
-// CapabilityMoves: a member follows staged changes and moves in the agreed state,
-// gives slots away and takes them. One that can't would end itself at the first
+// CapabilityMoves says that a member follows staged changes and moves in the agreed
+// state, gives slots away and takes them. One that can't would end itself at the first
 // command of them in the log, or go on as the owner of a slot that was taken from it.
 const CapabilityMoves Capability = "moves"
 
