@@ -423,3 +423,47 @@ func TestFenceOutlastsALostStore(t *testing.T) {
 		t.Error("it takes no writes after the move was cancelled")
 	}
 }
+
+// TestCorruptStanding: a record that can't be read is no reason to refuse for ever,
+// nor to be taken for one that says that the slot was never given away.
+func TestCorruptStanding(t *testing.T) {
+	c := newCluster(t)
+	c.fill(20)
+	at := storage.AppendPartitionMetaKey(nil, uint32(part), "standing")
+	corrupt := func(name string) {
+		c.host(name).corrupt(t, at)
+		c.host(name).crash()
+		if a, ok := c.answers(name, "k0001"); ok {
+			t.Errorf("%s answers %+v", name, a)
+		}
+	}
+	compare := func(name string, others ...string) {
+		for _, other := range others {
+			c.agree(name, other)
+		}
+	}
+	m := c.beginMove(1, "A", "F", false)
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	corrupt("A")
+	corrupt("F")
+	compare("A", "B", "C")
+	if a, ok := c.answers("A", "k0001"); ok {
+		t.Errorf("A, which is fenced, answers %+v", a)
+	}
+	if err := c.move(m); err != nil {
+		t.Fatalf("the move does not go on: %v", err)
+	}
+	c.endMove(m, false)
+	corrupt("F")
+	before := c.objects("F")
+	c.kept("F", replica.Inherit{Move: m.Number, Rebuild: true})
+	if got := c.objects("F"); got != before {
+		t.Errorf("the new owner had\n%s, and has\n%s", before, got)
+	}
+	compare("F", "B", "C")
+	if a, ok := c.answers("F", "k0001"); !ok || len(a.Context) == 0 {
+		t.Errorf("the new owner answers %+v", a)
+	}
+}

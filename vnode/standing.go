@@ -259,9 +259,28 @@ func (t *Tx) loadStanding(p ring.PartitionID, v *vnode) error {
 		return err
 	}
 	if v.standing, err = decodeStanding(raw); err != nil {
-		return fmt.Errorf("standing: %w", err)
+		t.notice(NoticeReadFailed, p, "standing: "+err.Error())
+		t.doubtStanding(p, v)
 	}
 	return nil
+}
+
+// doubtStanding takes the place of a standing that is corrupt, as of one that went
+// with the store (see Lose): an owner keeps what it has, and is compared with others
+// before it answers reads; the move that takes its slot away may have fenced it.
+// Who was to own a slot begins anew.
+func (t *Tx) doubtStanding(p ring.PartitionID, v *vnode) {
+	x := t.x
+	v.standing = standing{}
+	if slot, owner := x.ring.SlotOf(p, x.config.Self); owner {
+		v.standing = standing{arrival: x.ring.Arrival(ring.Slot{Partition: p, Index: slot}), settled: true}
+		if m, ok := x.config.Moves[p]; ok && m.From == x.config.Self && !m.Rebuild {
+			v.standing.fence = m.Number
+		}
+		v.incomplete, v.sources = true, make(map[ring.MemberID]bool)
+		t.Set(incompleteKey(p), []byte{seenVersion})
+	}
+	t.saveStanding(p, v)
 }
 
 // append encodes s: version, flags, arrival, fence, the parts of the cursor behind
