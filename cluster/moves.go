@@ -214,7 +214,7 @@ func (s *State) boundSources(acceptDataLoss bool) error {
 // of this n, of whose other owners too few have their data.
 type shortage struct {
 	n, have int
-	// bound is the fewest that there are of any n that a rebuild waits for.
+	// bound is how many there are of all the partition's others.
 	bound int
 }
 
@@ -232,8 +232,13 @@ func (s *State) tooFewSources(m replica.Move) *shortage {
 			has[other.Slot] = false
 		}
 	}
+	bound := 0
+	for _, ok := range has {
+		if ok {
+			bound++
+		}
+	}
 	var out *shortage
-	bound := replica.AllSources
 	for _, n := range s.classes() {
 		if n <= m.Slot {
 			continue
@@ -244,16 +249,9 @@ func (s *State) tooFewSources(m replica.Move) *shortage {
 				have++
 			}
 		}
-		// Of n=1 no other owner has anything, and none is waited for.
-		if n > 1 {
-			bound = min(bound, have)
-		}
 		if have < n-n/2 {
-			out = &shortage{n: n, have: have}
+			out = &shortage{n: n, have: have, bound: bound}
 		}
-	}
-	if out != nil {
-		out.bound = bound
 	}
 	return out
 }

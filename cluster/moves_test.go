@@ -282,6 +282,20 @@ func TestRemoveRefusedByBucketTypes(t *testing.T) {
 	mustApply(t, last, movesOf(last, false, all(last, 2, 3, 4)...))
 }
 
+// TestBucketTypesDoNotLessenSources: that nobody else has the keys of a bucket type is
+// no reason not to wait for who has those of another.
+func TestBucketTypesDoNotLessenSources(t *testing.T) {
+	s := joined(t, 5)
+	pair := replica.NewBucketType("pair", 2)
+	s = mustApply(t, s, Command{CreateBucketType: &pair}, change(1, Change{Remove: true}), change(2, Change{Remove: true}))
+	s = mustApply(t, s, movesOf(s, true, append(all(s, 0, 1, 4), all(s, 1, 2, 5)...)...))
+	for _, m := range s.Moves {
+		if m.Sources != 1 {
+			t.Fatalf("a rebuild waits for %d owners, and there is one: %+v", m.Sources, m)
+		}
+	}
+}
+
 func TestStageRefuses(t *testing.T) {
 	s := joined(t, 5)
 	s = mustApply(t, s, addAble(6), change(4, Change{Leave: true}))

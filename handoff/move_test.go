@@ -467,3 +467,37 @@ func TestCorruptStanding(t *testing.T) {
 		t.Errorf("the new owner answers %+v", a)
 	}
 }
+
+// TestRebuildThatMaySettleForLess: while a slot is rebuilt, more owners are given up,
+// and a person accepts that there are fewer to get its data from.
+func TestRebuildThatMaySettleForLess(t *testing.T) {
+	for sources, others := range map[int][]string{0: nil, 1: {"C"}} {
+		for _, restarts := range []bool{false, true} {
+			c := newCluster(t)
+			c.fill(20)
+			m := c.beginMove(1, "A", "F", true)
+			c.kept("F", replica.Inherit{Move: m.Number, Rebuild: true})
+			for _, other := range others {
+				c.agree("F", other)
+			}
+			if _, ok := c.answers("F", "k0001"); ok {
+				t.Fatal("it answers reads before it may")
+			}
+			m.Sources = sources
+			c.moves = map[ring.PartitionID]replica.Move{part: m}
+			c.install()
+			if restarts {
+				c.host("F").crash()
+				for _, other := range others {
+					c.agree("F", other)
+				}
+			}
+			if a, ok := c.kept("F", replica.Capture{Look: true}).(replica.CaptureAnswer); !ok || a.Incomplete {
+				t.Errorf("%d sources, restarts %v: the rebuild does not come to an end", sources, restarts)
+			}
+			if a, ok := c.answers("F", "k0001"); !ok || (len(a.Context) == 0) != (sources == 0) {
+				t.Errorf("%d sources, restarts %v: it answers %+v", sources, restarts, a)
+			}
+		}
+	}
+}

@@ -13,9 +13,9 @@ type Move struct {
 	// Rebuild: From is gone for good. To owns the slot from the beginning and gets
 	// its data from the other owners.
 	Rebuild bool `json:"rebuild,omitempty"`
-	// Sources, of a rebuild, bounds how many other owners have to give what they
-	// have: as many as there were when a person accepted that there are too few for
-	// every acknowledged write to be among it. AllSources is no bound.
+	// Sources, of a rebuild, bounds how many of the partition's other owners have to
+	// give what they have: as many as there were when a person accepted that there are
+	// too few for every acknowledged write to be among it. AllSources is no bound.
 	Sources int `json:"sources,omitempty"`
 }
 

@@ -48,13 +48,18 @@ func (kv *KV) adopt(tx *Tx, env replica.Envelope, m replica.Adopt) {
 	v.peers[m.From], v.compared[m.From] = m.Seen, tx.now
 	if v.incomplete && m.Complete {
 		v.sources[m.From] = true
-		if tx.x.isWhole(p, v) {
-			v.incomplete = false
-			tx.Delete(incompleteKey(p))
-			tx.notice(NoticeWhole, p, "")
-		}
+		tx.completeIfWhole(p, v)
 	}
 	tx.AnswerAllCovered(replica.AdoptAnswer{})
+}
+
+// completeIfWhole has a vnode that lost data answer again once what came is enough.
+func (t *Tx) completeIfWhole(p ring.PartitionID, v *vnode) {
+	if v.incomplete && t.x.isWhole(p, v) {
+		v.incomplete = false
+		t.Delete(incompleteKey(p))
+		t.notice(NoticeWhole, p, "")
+	}
 }
 
 // loseData forgets what the vnode has seen, because some of it is gone: what
@@ -87,7 +92,8 @@ func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
 }
 
 // enough says that of the other owners of each class that this member owns, as
-// many are in set as are needed, or as bound allows to settle for.
+// many are in set as are needed; or all that there are, if of those of the partition
+// bound have to do.
 func (x *Executor) enough(p ring.PartitionID, set map[ring.MemberID]bool, bound int) bool {
 	owners := x.ring.Owners(p)
 	for n := 1; n <= len(owners); n++ {
@@ -99,7 +105,9 @@ func (x *Executor) enough(p ring.PartitionID, set map[ring.MemberID]bool, bound 
 				got++
 			}
 		}
-		if mine && got < min(replica.SourcesNeeded(n), bound) {
+		// The owners that lack may all be of this class.
+		settled := max(0, bound-(len(owners)-n))
+		if mine && got < min(replica.SourcesNeeded(n), settled) {
 			return false
 		}
 	}

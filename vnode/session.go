@@ -37,6 +37,10 @@ func (kv *KV) capture(tx *Tx, env replica.Envelope, m replica.Capture) {
 		tx.FailRead(err)
 		return
 	}
+	if _, ok := tx.x.rebuilding(env.Partition); ok {
+		// It may have been agreed meanwhile that fewer sources have to do.
+		tx.completeIfWhole(env.Partition, v)
+	}
 	if !m.Look {
 		v.session = session{with: env.From, until: tx.now.Add(sessionIdle)}
 	}
