@@ -312,3 +312,25 @@ func TestCorruptHintDoesNotHoldUpTheOthers(t *testing.T) {
 	c.round()
 	c.wantAgreed("b", "v")
 }
+
+// A vnode that does not know yet that its member is leaving still takes hints: that it
+// keeps none is no reason to go.
+func TestHintsAreCountedOnceNoneAreTaken(t *testing.T) {
+	c := newCluster(t)
+	o := c.put("A", "k", "v", nil, "B")
+	f := c.host("F")
+	count := func() replica.HintCountAnswer {
+		return f.ask(f, true, replica.HintCount{}).(replica.HintCountAnswer)
+	}
+	store := func() bool {
+		_, ok := f.ask(c.host("A"), true, replica.Store{Key: key("k"), Slot: 2, Object: causal.AppendObject(nil, o)}).(replica.StoreAnswer)
+		return ok
+	}
+	if count().Leaving || !store() {
+		t.Fatal("it takes no hints")
+	}
+	f.step(vnode.Installed{Ring: c.ring, Leaving: true, Types: c.types, HintBytesMax: c.hintBytesMax})
+	if !count().Leaving || store() {
+		t.Fatal("it takes hints")
+	}
+}

@@ -213,10 +213,11 @@ type DropHintsAnswer struct{ Dropped int }
 // HintCount asks how many hints are kept for each slot.
 type HintCount struct{}
 
-// HintCountAnswer has the hints and their bytes by slot.
+// HintCountAnswer has the hints and their bytes by slot. Leaving: there will be no
+// more of them.
 type HintCountAnswer struct {
-	Count []int64
-	Bytes []int64
+	Count, Bytes []int64
+	Leaving      bool
 }
 
 // Reap removes what is left of deletions and is known everywhere, among the next

@@ -324,7 +324,9 @@ func (kv *KV) hintCount(tx *Tx, env replica.Envelope) {
 		tx.FailRead(err)
 		return
 	}
-	tx.AnswerNow(replica.HintCountAnswer{Count: append([]int64(nil), h.count...), Bytes: append([]int64(nil), h.bytes...)})
+	tx.AnswerNow(replica.HintCountAnswer{
+		Count: append([]int64(nil), h.count...), Bytes: append([]int64(nil), h.bytes...), Leaving: tx.x.config.Leaving,
+	})
 }
 
 func (t *Tx) countHints(p ring.PartitionID, slot int, count, bytes int64) error {

@@ -360,7 +360,8 @@ func (m *mover) leave(ctx context.Context) {
 }
 
 // left reports that this member holds nothing any more: it owns nothing, and has
-// given away what it kept for others.
+// given away what it kept for others. That of a vnode which does not know yet that
+// the member is leaving says nothing: it still takes hints.
 func (m *mover) left(ctx context.Context, state *cluster.State) bool {
 	m.mu.Lock()
 	doubtful := len(m.mu.doubtful)
@@ -370,7 +371,7 @@ func (m *mover) left(ctx context.Context, state *cluster.State) bool {
 	}
 	for p := range state.Ring.Partitions() {
 		a, ok := m.repair.own(ctx, ring.PartitionID(p), true, replica.HintCount{}).(replica.HintCountAnswer)
-		if !ok {
+		if !ok || !a.Leaving {
 			return false
 		}
 		for _, n := range a.Count {
