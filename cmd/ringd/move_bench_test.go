@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,7 +84,7 @@ func fillForMove(b *testing.B, c *proctest.Cluster) (keys int64) {
 	began := time.Now()
 	var next atomic.Int64
 	var running sync.WaitGroup
-	for range 64 {
+	for range 256 {
 		running.Go(func() {
 			for i := next.Add(1) - 1; i < keys; i = next.Add(1) - 1 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -150,6 +152,7 @@ func moveAll(b *testing.B, c *proctest.Cluster) (rate float64) {
 	b.ReportMetric(plain.Seconds()/took.Seconds(), "move/plain")
 	b.ReportMetric(cpu.Seconds()/gigabytes, "cpu-s/GB")
 	b.ReportMetric(plainCPU.Seconds()/gigabytes, "plain-cpu-s/GB")
+	b.ReportMetric(float64(target.written)/float64(*moveBytes), "written/moved")
 	for _, side := range []struct {
 		name string
 		*observed
@@ -274,6 +277,7 @@ func bytesMoved(b *testing.B, from *proctest.Process) int64 {
 type observed struct {
 	before, most int           // resident bytes
 	cpu          time.Duration // used meanwhile
+	written      int64         // bytes, to disks, meanwhile
 	end          func()
 }
 
@@ -282,7 +286,8 @@ func observe(b *testing.B, p *proctest.Process) *observed {
 	o := &observed{before: residentBytes(b, p)}
 	o.most = o.before
 	used, err := cpuOf(p)
-	if err != nil {
+	wrote, ioErr := writtenBy(p)
+	if err := errors.Join(err, ioErr); err != nil {
 		b.Skipf("no /proc: %v", err)
 	}
 	stop := make(chan struct{})
@@ -293,10 +298,11 @@ func observe(b *testing.B, p *proctest.Process) *observed {
 		for {
 			resident, err := residentOf(p)
 			now, cpuErr := cpuOf(p)
-			if errors.Join(err, cpuErr) != nil || resident == 0 {
+			written, ioErr := writtenBy(p)
+			if errors.Join(err, cpuErr, ioErr) != nil || resident == 0 {
 				return // it has ended
 			}
-			o.most, o.cpu = max(o.most, resident), now-used
+			o.most, o.cpu, o.written = max(o.most, resident), now-used, written-wrote
 			select {
 			case <-tick.C:
 			case <-stop:
@@ -309,6 +315,20 @@ func observe(b *testing.B, p *proctest.Process) *observed {
 		running.Wait()
 	}
 	return o
+}
+
+// writtenBy are the bytes that a process has had written to disks so far.
+func writtenBy(p *proctest.Process) (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	_, after, ok := strings.Cut(string(raw), "\nwrite_bytes: ")
+	if !ok {
+		return 0, errors.New("no write_bytes")
+	}
+	first, _, _ := strings.Cut(after, "\n")
+	return strconv.ParseInt(first, 10, 64)
 }
 
 // profile takes processor profiles of the first seconds, if they are wanted.
