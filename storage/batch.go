@@ -5,13 +5,21 @@ package storage
 // earlier. The zero value is empty. It is not safe for concurrent use.
 type Batch struct {
 	ops []Op
-	// buf has the bytes of the ops. When it grows, earlier ops keep the old array.
+	// buf has the bytes of the ops. When it is full, earlier ops keep it, and there
+	// is a new one: what is large would else be copied again each time it grows.
 	buf  []byte
 	size int
 }
 
 // bufKeptMax bounds the memory that Reset keeps for the next use, in bytes.
 const bufKeptMax = 1 << 20
+
+// bufMin and bufMax bound how much is made room for at once, unless a key or a
+// value is larger by itself: as much as the batch has already.
+const (
+	bufMin = 1 << 10
+	bufMax = 256 << 10
+)
 
 // OpKind tells the changes apart.
 type OpKind uint8
@@ -49,6 +57,9 @@ func (b *Batch) add(kind OpKind, key, value []byte) {
 }
 
 func (b *Batch) copy(s []byte) []byte {
+	if cap(b.buf)-len(b.buf) < len(s) {
+		b.buf = make([]byte, 0, max(len(s), min(max(b.size, bufMin), bufMax)))
+	}
 	from := len(b.buf)
 	b.buf = append(b.buf, s...)
 	return b.buf[from:len(b.buf):len(b.buf)]

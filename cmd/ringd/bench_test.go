@@ -87,21 +87,31 @@ func drive(b *testing.B, cluster *proctest.Cluster, workers int, do func(context
 }
 
 // cpu is the processor time that the members used so far.
-func cpu(b *testing.B, cluster *proctest.Cluster) time.Duration {
-	var ticks int
+func cpu(b *testing.B, cluster *proctest.Cluster) (used time.Duration) {
 	for _, m := range cluster.Members {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.Pid()))
+		d, err := cpuOf(m)
 		if err != nil {
 			b.Skipf("no /proc: %v", err)
 		}
-		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+2:]))
-		for _, f := range fields[11:13] { // user and system
-			n, err := strconv.Atoi(f)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ticks += n
-		}
+		used += d
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond
+	return used
+}
+
+// cpuOf is the processor time that a process used so far.
+func cpuOf(p *proctest.Process) (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	var ticks int
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+2:]))
+	for _, f := range fields[11:13] { // user and system
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }

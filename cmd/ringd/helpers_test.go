@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,15 @@ import (
 	"github.com/ringd/ringd/internal/proctest"
 )
 
-func TestMain(m *testing.M) { proctest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(sinkEnv) != "" {
+		if err := sink(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	proctest.Main(m)
+}
 
 func within(t testing.TB) context.Context {
 	t.Helper()
@@ -123,13 +132,22 @@ func readAll(t testing.TB, b *client.Bucket, keys []string, opts ...client.GetOp
 // residentBytes is the memory that a process holds.
 func residentBytes(t testing.TB, p *proctest.Process) int {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid()))
+	n, err := residentOf(p)
 	if err != nil {
 		t.Skipf("no /proc: %v", err)
 	}
+	return n
+}
+
+// residentOf is 0 once the process has ended.
+func residentOf(p *proctest.Process) (int, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
 	var size, resident int
 	if _, err := fmt.Sscan(string(raw), &size, &resident); err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	return resident * os.Getpagesize()
+	return resident * os.Getpagesize(), nil
 }

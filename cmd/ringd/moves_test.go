@@ -29,7 +29,7 @@ func watchesProcesses(t *testing.T) {
 }
 
 // joining starts members that have no slots yet.
-func joining(t *testing.T, c *proctest.Cluster, names ...string) {
+func joining(t testing.TB, c *proctest.Cluster, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		p := proctest.New(t, name, filepath.Join(t.TempDir(), name))
@@ -44,7 +44,7 @@ func change(name string, action ringdv1.MemberChange_Action) *ringdv1.MemberChan
 }
 
 // stage has changes staged through one member.
-func stage(t *testing.T, p *proctest.Process, changes ...*ringdv1.MemberChange) {
+func stage(t testing.TB, p *proctest.Process, changes ...*ringdv1.MemberChange) {
 	t.Helper()
 	proctest.Wait(t, "changes to be staged", func(ctx context.Context) error {
 		_, err := proctest.Admin(t, p).StageChange(ctx, &ringdv1.StageChangeRequest{Changes: changes})
@@ -53,7 +53,7 @@ func stage(t *testing.T, p *proctest.Process, changes ...*ringdv1.MemberChange) 
 }
 
 // commit carries out what is staged, and checks that no more slots move than must.
-func commit(t *testing.T, p *proctest.Process) (moves uint32) {
+func commit(t testing.TB, p *proctest.Process) (moves uint32) {
 	t.Helper()
 	proctest.Wait(t, "the plan to be committed", func(ctx context.Context) error {
 		plan, err := proctest.Admin(t, p).Plan(ctx, &ringdv1.PlanRequest{})
@@ -80,7 +80,7 @@ func commit(t *testing.T, p *proctest.Process) (moves uint32) {
 
 // settled waits until no slot moves any more, as the member sees it through which
 // that was begun, and then the others.
-func settled(t *testing.T, first *proctest.Process, others ...*proctest.Process) {
+func settled(t testing.TB, first *proctest.Process, others ...*proctest.Process) {
 	t.Helper()
 	var epoch string
 	for _, p := range append([]*proctest.Process{first}, others...) {

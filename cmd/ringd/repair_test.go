@@ -104,7 +104,7 @@ func totals(t *testing.T, c *proctest.Cluster) (hints *ringdv1.TransfersResponse
 	return hints, sent
 }
 
-func set(t *testing.T, c *proctest.Cluster, values map[string]string) {
+func set(t testing.TB, c *proctest.Cluster, values map[string]string) {
 	t.Helper()
 	if _, err := proctest.Admin(t, c.Members[0]).UpdateSettings(within(t), &ringdv1.UpdateSettingsRequest{Values: values}); err != nil {
 		t.Fatal(err)
