@@ -248,3 +248,17 @@ func (b *logBuffer) tail(n int) string {
 
 // Pid of the process.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Ended waits until the process has ended by itself, and fails the test unless that
+// was without an error.
+func (p *Process) Ended() {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		if p.err != nil {
+			p.t.Errorf("%s ended with %v:\n%s", p.Name, p.err, p.log.tail(4<<10))
+		}
+	case <-time.After(Within):
+		p.t.Fatalf("%s did not end within %v:\n%s", p.Name, Within, p.log.tail(4<<10))
+	}
+}
