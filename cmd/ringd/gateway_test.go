@@ -107,9 +107,12 @@ func TestGateway(t *testing.T) {
 	another.Start("--join", cluster.Members[0].At.GRPC)
 	throughOne(t, another, "another-", 50)
 	front.Start()
-	if m := seen(t, another, "front"); m.StartCount != 2 {
-		t.Errorf("the gateway that came back has start %d, want 2", m.StartCount)
-	}
+	proctest.Wait(t, "the other gateway to hear of its second start", func(context.Context) error {
+		if m := seen(t, another, "front"); m.StartCount != 2 {
+			return fmt.Errorf("it is %d", m.StartCount)
+		}
+		return nil
+	})
 	kv := proctest.KV(t, front)
 	every(t, 0, 200, func(ctx context.Context, k string) error {
 		for _, k := range []string{"up-" + k, "one-down-" + k} {
