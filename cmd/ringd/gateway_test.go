@@ -155,6 +155,9 @@ func ctlThrough(t *testing.T, front *proctest.Process) {
 			t.Errorf("%s does not say %q:\n%s", command, says, out)
 		}
 	}
+	if out := ctl(t, front, "ring", "--partition", "0"); strings.Contains(out, "front") {
+		t.Errorf("a gateway is a fallback:\n%s", out)
+	}
 	if out := ctl(t, front, "status"); strings.Contains(out, "warning:") {
 		t.Errorf("status warns:\n%s", out)
 	}
