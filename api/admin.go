@@ -148,8 +148,10 @@ func (s *Admin) Ring(_ context.Context, r *ringdv1.RingRequest) (*ringdv1.RingRe
 	}
 	var ids []ring.MemberID
 	if to == from+1 {
-		for id := range state.Members {
-			ids = append(ids, id)
+		for id, m := range state.Members {
+			if m.Role == cluster.RoleStorage && !m.Leaving && !m.Gone {
+				ids = append(ids, id)
+			}
 		}
 	}
 	for p := from; p < to; p++ {

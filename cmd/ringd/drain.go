@@ -32,19 +32,17 @@ func drain(stopped context.Context, m *member.Member, config member.Config) erro
 			log.Warn("stopping without having left", "reason", err)
 			return nil
 		}
+		select {
+		case <-m.Failed():
+		case <-ctx.Done():
+		case <-time.After(outWithin):
+		}
 	case err := <-m.Failed():
 		cancel()
 		<-done
 		if !m.Left() {
 			return err
 		}
-		log.Info("drained: this member has left the cluster, its data directory can be deleted")
-		return nil
-	}
-	select {
-	case <-m.Failed():
-	case <-ctx.Done():
-	case <-time.After(outWithin):
 	}
 	log.Info("drained: this member has left the cluster, its data directory can be deleted")
 	return nil

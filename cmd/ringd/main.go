@@ -39,6 +39,9 @@ under the flag's name. A flag goes before the environment, that before the file.
   # one more
   ringd --data-dir /var/lib/ringd --name b --listen 10.0.0.2:7600 --join 10.0.0.1:7600 --insecure
 
+  # a stateless front: takes requests and keeps nothing
+  ringd --data-dir /var/lib/ringd --name front --listen 10.0.0.9:7600 --role gateway --join 10.0.0.1:7600 --insecure
+
   # three members on this machine, to try things out
   ringd dev --nodes 3 --dir ./dev`,
 		Args:          cobra.NoArgs,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -21,16 +22,20 @@ type answer[T any] struct {
 	err    error
 }
 
-// askAll asks each member of the cluster at once, by the Admin service of that
+// roleGateway is of members that keep nothing.
+const roleGateway = "gateway"
+
+// askAll asks each member that stores, all at once, by the Admin service of that
 // member alone. The answers are in the order of the members' names.
 func askAll[T any](ctx context.Context, c *client.Client, ask func(*ringdv1.Member, ringdv1.AdminClient) (T, error)) ([]answer[T], error) {
 	r, err := c.Admin().Members(ctx, &ringdv1.MembersRequest{})
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]answer[T], len(r.GetMembers()))
+	storing := slices.DeleteFunc(r.GetMembers(), func(m *ringdv1.Member) bool { return m.GetRole() == roleGateway })
+	answers := make([]answer[T], len(storing))
 	var asked sync.WaitGroup
-	for i, m := range r.GetMembers() {
+	for i, m := range storing {
 		asked.Go(func() {
 			answers[i].member = m
 			answers[i].said, answers[i].err = ask(m, c.AdminOf(m.GetId()))
