@@ -47,17 +47,20 @@ func silentServer(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// deaf is a member that says hello and then reads nothing, until it is healed.
+// deaf is a member that says hello and then reads nothing, until it is healed:
+// then the streams end that it does not read.
 type deaf struct {
 	peerpb.UnimplementedPeerServer
 	hello  func() *peerpb.Hello
 	inner  peerpb.PeerServer
-	healed atomic.Bool
+	healed chan struct{}
 }
 
 func (d *deaf) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Frame]) error {
-	if d.healed.Load() {
+	select {
+	case <-d.healed:
 		return d.inner.Exchange(stream)
+	default:
 	}
 	if _, err := stream.Recv(); err != nil {
 		return err
@@ -65,7 +68,10 @@ func (d *deaf) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Fra
 	if err := stream.Send(&peerpb.Frame{Hello: d.hello()}); err != nil {
 		return err
 	}
-	<-stream.Context().Done()
+	select {
+	case <-d.healed:
+	case <-stream.Context().Done():
+	}
 	return nil
 }
 
@@ -74,7 +80,7 @@ func (d *deaf) Exchange(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.Fra
 func TestPeerThatStopsReading(t *testing.T) {
 	var n network
 	b := startMember(t, &n, 2, echo{}, nil)
-	d := &deaf{inner: &server{t: b.Transport}, hello: func() *peerpb.Hello { return b.ownHello(id(1)) }}
+	d := &deaf{inner: &server{t: b.Transport}, hello: func() *peerpb.Hello { return b.ownHello(id(1)) }, healed: make(chan struct{})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +127,7 @@ func TestPeerThatStopsReading(t *testing.T) {
 	if s := a.statsOf(2); s.Stalls == 0 {
 		t.Errorf("stats: %+v", s)
 	}
-	d.healed.Store(true)
+	close(d.healed)
 	eventually(t, "an answer after it was healed", func() bool {
 		return get(t, a.ask(2, 0, store(1), time.Time{})).err == nil
 	})
