@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -32,8 +33,9 @@ type mover struct {
 		retryAt  map[uint64]time.Time
 		// begun are the arrivals of this member's slots that its vnodes were told of.
 		begun map[ring.Slot]uint64
-		// doubtful are the partitions that may hold what this member owns no more.
-		doubtful map[ring.PartitionID]bool
+		// doubtful are the partitions that may hold what this member owns no more, and
+		// the version of the state that last gave reason to think so.
+		doubtful map[ring.PartitionID]uint64
 		version  uint64 // of the state that was looked at last
 		warned   time.Time
 	}
@@ -60,7 +62,7 @@ func newMover(r *repairer) *mover {
 	m.mu.finished = make(map[uint64]bool)
 	m.mu.retryAt = make(map[uint64]time.Time)
 	m.mu.begun = make(map[ring.Slot]uint64)
-	m.mu.doubtful = make(map[ring.PartitionID]bool)
+	m.mu.doubtful = make(map[ring.PartitionID]uint64)
 	return m
 }
 
@@ -105,7 +107,7 @@ func (m *mover) follow(state *cluster.State) {
 	for _, move := range state.Moves {
 		underway[move.Number] = true
 		if move.From == m.coord.self || move.To == m.coord.self {
-			m.mu.doubtful[move.Partition] = true
+			m.mu.doubtful[move.Partition] = state.Version
 		}
 	}
 	for number := range m.mu.finished {
@@ -120,7 +122,7 @@ func (m *mover) follow(state *cluster.State) {
 	}
 	if first {
 		for p := range state.Ring.Partitions() {
-			m.mu.doubtful[ring.PartitionID(p)] = true
+			m.mu.doubtful[ring.PartitionID(p)] = state.Version
 		}
 	}
 }
@@ -297,23 +299,27 @@ func (m *mover) dropWhatIsOver(ctx context.Context) {
 		case <-ticker.C:
 		}
 		m.mu.Lock()
-		var doubtful []ring.PartitionID
-		for p := range m.mu.doubtful {
-			doubtful = append(doubtful, p)
-		}
+		doubtful := maps.Clone(m.mu.doubtful)
 		m.mu.Unlock()
-		slices.Sort(doubtful)
 		m.leave(ctx)
-		for _, p := range doubtful {
+		for _, p := range slices.Sorted(maps.Keys(doubtful)) {
 			if ctx.Err() != nil {
 				return
 			}
 			if m.isOver(ctx, p) {
-				m.mu.Lock()
-				delete(m.mu.doubtful, p)
-				m.mu.Unlock()
+				m.trust(p, doubtful[p])
 			}
 		}
+	}
+}
+
+// trust takes note that a partition was found to hold nothing that this member does
+// not own, unless a state after since gave new reason to doubt it.
+func (m *mover) trust(p ring.PartitionID, since uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.doubtful[p] == since {
+		delete(m.mu.doubtful, p)
 	}
 }
 

@@ -123,3 +123,25 @@ func TestMembersJoinAndLeave(t *testing.T) {
 	until(t, "the member that leaves is out", func() bool { return members[2].State().Removed[members[0].dir.ID()] })
 	check(members[3])
 }
+
+// TestDoubtOutlastsAnOlderLook: a move that began while it was looked whether a
+// partition holds what this member does not own will have to be looked after.
+func TestDoubtOutlastsAnOlderLook(t *testing.T) {
+	self, other := ring.MemberID{1}, ring.MemberID{2}
+	r, err := ring.New(ring.Config{Seed: 1, Partitions: 8, Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMover(&repairer{coord: &coordinator{self: self}})
+	m.follow(&cluster.State{Version: 1, Ring: r})
+	looked := m.mu.doubtful[3]
+	m.follow(&cluster.State{Version: 2, Ring: r, Moves: []replica.Move{{Number: 1, Partition: 3, From: self, To: other}}})
+	m.trust(3, looked)
+	if _, doubtful := m.mu.doubtful[3]; !doubtful {
+		t.Error("what the move leaves behind is forgotten")
+	}
+	m.trust(3, m.mu.doubtful[3])
+	if _, doubtful := m.mu.doubtful[3]; doubtful {
+		t.Error("a partition is doubted for ever")
+	}
+}
