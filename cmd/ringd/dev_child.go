@@ -20,12 +20,16 @@ import (
 // restartAfter is how long a child that died stays down.
 const restartAfter = time.Second
 
-// supervise runs the child's process, again and again, until ctx ends. The last
-// one is told to stop, and killed if it doesn't.
+// supervise runs the child's process, again and again, until ctx ends or the member
+// has left the cluster. The last one is told to stop, and killed if it doesn't.
 func (m *child) supervise(ctx context.Context) {
 	for {
 		err := m.run(ctx)
 		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			m.logs.line(m.name, "ended by itself, and is not started again")
 			return
 		}
 		m.logs.line(m.name, fmt.Sprintf("died: %v", err))

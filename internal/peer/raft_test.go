@@ -133,11 +133,12 @@ func TestRaftConnDeadlines(t *testing.T) {
 		timedOut(name+": moved", <-blocked)
 	}
 	// Nobody reads the other side: windows fill, and the write gives up.
+	much := make([]byte, 16<<20)
 	for name, c := range conns {
-		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		n, err := c.Write(make([]byte, 16<<20))
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		n, err := c.Write(much)
 		timedOut(name+": write", err)
-		if n == 0 || n == 16<<20 {
+		if n == 0 || n == len(much) {
 			t.Errorf("%s: wrote %d", name, n)
 		}
 	}
