@@ -1,11 +1,13 @@
 package vnode
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
 )
 
 // KV is the Handler that stores objects: it reads, merges, and gives writes
@@ -186,11 +188,16 @@ func (kv *KV) store(tx *Tx, env replica.Envelope, m replica.Store) {
 // receive merges an object, whose encoding is given, into what the vnode has. An
 // error is of the disk.
 func (kv *KV) receive(tx *Tx, p ring.PartitionID, k replica.Key, incoming causal.Object, encoded []byte) (changed bool, err error) {
-	seen, err := tx.seenBy(p)
+	r, err := load(tx, p, k)
 	if err != nil {
 		return false, err
 	}
-	r, err := load(tx, p, k)
+	return kv.receiveOver(tx, p, k, r, incoming, encoded)
+}
+
+// receiveOver is receive with the record that the vnode has.
+func (kv *KV) receiveOver(tx *Tx, p ring.PartitionID, k replica.Key, r record, incoming causal.Object, encoded []byte) (changed bool, err error) {
+	seen, err := tx.seenBy(p)
 	if err == nil {
 		err = tx.CheckOwnDots(p, incoming.Context)
 	}
@@ -227,6 +234,11 @@ func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
 			return
 		}
 	}
+	fresh, err := tx.hasNothingAmong(env.Partition, m.Items)
+	if err != nil {
+		tx.FailRead(err)
+		return
+	}
 	for _, item := range m.Items {
 		incoming, err := causal.DecodeObject(item.Object)
 		if err != nil {
@@ -236,7 +248,14 @@ func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
 		if tx.refuseWrite(!incoming.Live()) {
 			return
 		}
-		changed, err := kv.receive(tx, env.Partition, item.Key, incoming, item.Object)
+		r := record{key: dataKey(env.Partition, item.Key)}
+		if !fresh {
+			r, err = load(tx, env.Partition, item.Key)
+		}
+		changed := false
+		if err == nil {
+			changed, err = kv.receiveOver(tx, env.Partition, item.Key, r, incoming, item.Object)
+		}
 		if err != nil {
 			tx.FailRead(err)
 			return
@@ -249,4 +268,29 @@ func (kv *KV) transfer(tx *Tx, env replica.Envelope, m replica.Transfer) {
 		tx.noteCursor(env.Partition, v, m.Items[len(m.Items)-1].Key)
 	}
 	tx.AnswerAllCovered(answer)
+}
+
+// hasNothingAmong reports that the vnode has none of the items, and nothing between
+// them. It is always false for items that are not in the order of their keys. The
+// stream of a move is, and comes to where nothing is: one look spares as many as
+// there are items.
+func (t *Tx) hasNothingAmong(p ring.PartitionID, items []replica.Item) (bool, error) {
+	if len(items) < 2 {
+		return false, nil
+	}
+	first := dataKey(p, items[0].Key)
+	last := first
+	for _, item := range items[1:] {
+		key := dataKey(p, item.Key)
+		if bytes.Compare(last, key) >= 0 {
+			return false, nil
+		}
+		last = key
+	}
+	nothing := true
+	err := t.Scan(first, storage.Successor(last), func(_, _ []byte) bool {
+		nothing = false
+		return false
+	})
+	return nothing, err
 }
