@@ -267,8 +267,11 @@ func TestMoveOfAnotherNumber(t *testing.T) {
 		t.Errorf("F goes on in life %x, having seen %v", now.Life, now.Seen)
 	}
 	for _, msg := range []replica.Message{
-		replica.Inherit{Move: 1}, replica.Transfer{Move: 1}, replica.Settle{Move: 1, Life: now.Life},
-		replica.Settle{Move: 2, Life: life}, replica.Adopt{From: c.host("A").id, Life: life},
+		replica.Inherit{Move: 1},
+		replica.Transfer{Move: 1},
+		replica.Settle{Move: 1, Life: now.Life},
+		replica.Settle{Move: 2, Life: life},
+		replica.Adopt{From: c.host("A").id, Life: life},
 	} {
 		if _, ok := c.host("F").ask(c.host("A"), false, msg).(replica.Failure); !ok {
 			t.Errorf("F takes %+v", msg)
