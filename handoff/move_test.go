@@ -67,6 +67,16 @@ func (c *cluster) move(m replica.Move) *replica.Error {
 	return c.run(c.byID(m.From), handoff.NewMove(handoff.MoveConfig{Move: m, Replicas: 3, Leaves: replica.Leaves(partitions), Throttle: free{}}))
 }
 
+// captured is what a vnode says of itself to one that compares itself with it.
+func (c *cluster) captured(name, from string) replica.CaptureAnswer {
+	c.t.Helper()
+	a, ok := c.host(name).ask(c.host(from), false, replica.Capture{Look: true}).(replica.CaptureAnswer)
+	if !ok {
+		c.t.Fatalf("%s is not compared with %s", name, from)
+	}
+	return a
+}
+
 func (c *cluster) kept(name string, m replica.Message) replica.Message {
 	return c.host(name).ask(c.host(name), false, m)
 }
@@ -240,9 +250,29 @@ func TestMoveOfAnotherNumber(t *testing.T) {
 	if err := c.move(old); err != nil {
 		t.Fatal(err)
 	}
+	life := c.captured("F", "A").Life
 	c.endMove(old, true)
 	m := c.beginMove(2, "A", "F", false)
-	for _, msg := range []replica.Message{replica.Inherit{Move: 1}, replica.Settle{Move: 1}, replica.Transfer{Move: 1}} {
+	if _, ok := c.answers("A", "k0001"); !ok {
+		t.Error("the fence of a move that was cancelled holds for the next")
+	}
+	if _, ok := c.host("F").ask(c.host("A"), false, replica.Inherit{Move: 2}).(replica.InheritAnswer); !ok {
+		t.Fatal("the next move does not begin")
+	}
+	if got := c.objects("F"); got != "" {
+		t.Errorf("F still has\n%s", got)
+	}
+	now := c.captured("F", "A")
+	if now.Life == life || len(now.Seen) > 0 {
+		t.Errorf("F goes on in life %x, having seen %v", now.Life, now.Seen)
+	}
+	for _, msg := range []replica.Message{
+		replica.Inherit{Move: 1},
+		replica.Transfer{Move: 1},
+		replica.Settle{Move: 1, Life: now.Life},
+		replica.Settle{Move: 2, Life: life},
+		replica.Adopt{From: c.host("A").id, Life: life},
+	} {
 		if _, ok := c.host("F").ask(c.host("A"), false, msg).(replica.Failure); !ok {
 			t.Errorf("F takes %+v", msg)
 		}
@@ -254,8 +284,94 @@ func TestMoveOfAnotherNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.endMove(m, false)
-	if _, ok := c.answers("F", "k0001"); !ok {
-		t.Error("the new owner does not answer")
+	if a, ok := c.answers("F", "k0001"); !ok || len(a.Context) == 0 {
+		t.Errorf("the new owner answers %+v", a)
+	}
+	c.host("F").crash()
+	c.install()
+	if a, ok := c.answers("F", "k0001"); !ok || len(a.Context) == 0 {
+		t.Errorf("the new owner answers %+v after a crash", a)
+	}
+}
+
+// TestWhoMayAskDuringAMove: the new owner is nobody's but the former one's, which
+// after the fence is compared with nobody else: what others told it then, the new one
+// would lack, though its seen says otherwise.
+func TestWhoMayAskDuringAMove(t *testing.T) {
+	c := newCluster(t)
+	c.fill(10)
+	m := c.beginMove(1, "A", "F", false)
+	refused := func(name, from string, msg replica.Message) {
+		t.Helper()
+		if _, ok := c.host(name).ask(c.host(from), false, msg).(replica.Failure); !ok {
+			t.Errorf("%s takes %T from %s", name, msg, from)
+		}
+	}
+	for _, from := range []string{"B", "F"} {
+		refused("F", from, replica.Inherit{Move: 1})
+	}
+	if _, ok := c.host("F").ask(c.host("A"), false, replica.Inherit{Move: 1}).(replica.InheritAnswer); !ok {
+		t.Fatal("the move does not begin")
+	}
+	c.host("F").crash()
+	c.install()
+	c.captured("F", "A")
+	refused("F", "A", replica.Read{Key: key("k0001")})
+	refused("F", "B", replica.Capture{Look: true})
+	refused("F", "F", replica.Drop{})
+	c.captured("A", "B")
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	refused("F", "A", replica.Read{Key: key("k0001")})
+	refused("A", "B", replica.Capture{Look: true})
+	c.captured("A", "A")
+}
+
+// TestNotSettled: a slot that was given away too early is not served by who has not
+// been told that it has everything, nor by who was told so for another move.
+func TestNotSettled(t *testing.T) {
+	c := newCluster(t)
+	c.fill(10)
+	m := c.beginMove(1, "A", "F", false)
+	if _, ok := c.host("F").ask(c.host("A"), false, replica.Inherit{Move: 1}).(replica.InheritAnswer); !ok {
+		t.Fatal("the move does not begin")
+	}
+	c.endMove(m, false)
+	if a, ok := c.answers("F", "k0001"); ok {
+		t.Errorf("it was not settled, and answers %+v", a)
+	}
+
+	c = newCluster(t)
+	c.fill(10)
+	m = c.beginMove(1, "A", "F", false)
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	c.endMove(m, true)
+	c.put("A", "k0001", "after the move was cancelled", nil, "B")
+	c.host("A").down = true
+	m = c.beginMove(2, "A", "F", true)
+	if a, ok := c.answers("F", "k0001"); ok {
+		t.Errorf("it was settled for another move, and answers %+v", a)
+	}
+	c.kept("F", replica.Inherit{Move: m.Number, Rebuild: true})
+	if got := c.objects("F"); got != "" {
+		t.Errorf("the rebuild begins with\n%s", got)
+	}
+}
+
+// TestCorruptRecordIsNotLeftBehind: what can't be read can't be compared, and the slot
+// stays until it is restored.
+func TestCorruptRecordIsNotLeftBehind(t *testing.T) {
+	c := newCluster(t)
+	c.fill(10)
+	c.host("A").corrupt(t, dataKeyOf(key("k0001")))
+	if err := c.move(c.beginMove(1, "A", "F", false)); err == nil {
+		t.Fatal("a slot was handed over of which a record can't be read")
+	}
+	if slices.Contains(c.asked, "Fence") {
+		t.Error("its owner does not serve the rest meanwhile")
 	}
 }
 
@@ -328,7 +444,13 @@ func TestRebuild(t *testing.T) {
 	}
 	c.host("F").crash()
 	c.install()
+	if _, ok := read().(replica.Failure); !ok {
+		t.Error("it answers reads after a crash")
+	}
 	c.kept("F", replica.Inherit{Move: m.Number, Rebuild: true})
+	if _, ok := c.host("F").ask(c.host("A"), false, replica.Inherit{Move: m.Number}).(replica.Failure); !ok {
+		t.Error("it begins with nothing on the word of who is gone")
+	}
 	c.agree("F", "B")
 	c.agree("F", "C")
 	if a, ok := read().(replica.ReadAnswer); !ok || len(a.Context) == 0 {

@@ -175,8 +175,9 @@ var table = []row{
 	},
 	{
 		folder: "internal/model/...", pure: true, std: pureBans,
-		why:    "the model explores the steps of causal and handoff, and has none of its own",
+		why:    "the models explore the steps of causal and handoff, and are held against vnodes",
 		within: []string{"causal", "handoff"},
+		tests:  []string{"replica", "ring", "storage", "storage/simstore", "vnode"},
 	},
 	{
 		folder:  "internal/proctest/...",

@@ -8,7 +8,9 @@
 //
 // What a vnode admits and how a move goes on is a condensed copy of vnode (standing.go,
 // seen.go), handoff.Move, internal/member's mover and cluster's moves: those machines
-// keep functions in their state, and can't be copied at every fork. Three things are
+// keep functions in their state, and can't be copied at every fork. That vnodes admit
+// what the model's do is tested by walking with both (TestTheModelIsTheVnodes); that
+// handoff.Move takes the steps that the model takes is not. Three things are
 // coarser than there: the stream of a move is left out, for its comparisons bring all
 // that it would have; capturing what was seen and reading what differs is one step (the
 // model beside this one has them apart); and a move that is begun again forgets the

@@ -236,17 +236,17 @@ var wide = []struct {
 		moves: [3]move{1: aToD, 2: aToD}, cancel: of(1) | of(2), prompt: others, lazy: onA | onD, crash: onA | onD, crashes: 2,
 		by: [writes]set{1: onA | onX, 2: onD | onX}, delays: true,
 	}},
-	{depth: 12, scenario: scenario{
+	{depth: 11, scenario: scenario{
 		name: "there and back", until: finished,
 		moves: [3]move{1: aToD, 2: dToA}, lazy: onA | onD, crash: onA | onD, crashes: 1,
 		by: [writes]set{1: onA | onX, 2: onD | onX}, delays: true, drops: true, reads: true,
 	}},
-	{depth: 13, scenario: scenario{
+	{depth: 12, scenario: scenario{
 		name: "lost stores, and a rebuild", until: fencing,
 		moves: [3]move{1: aToD, 2: rebuild}, cancel: of(1), lazy: onA, crash: onA | onD, wipe: onA | onD, crashes: 1, wipes: 1,
 		by: [writes]set{1: onA | onX}, restores: true,
 	}},
-	{depth: 10, scenario: scenario{
+	{depth: 11, scenario: scenario{
 		name: "a rebuild, two writes, crashes", behind: 15,
 		moves: [3]move{1: rebuild}, lazy: onD, crash: onD | onX, wipe: onD, crashes: 1, wipes: 1,
 		by: [writes]set{1: onA | onX, 2: onD | onX}, restores: true,
@@ -281,7 +281,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{"an owner that lost data hands nothing over", "lost stores", func(r *rules) { r.wholeOnly = false }},
 		{"settling before the proposal", "crash of the new owner", func(r *rules) { r.settled = false }},
 		{"settling is durable", "crash of the new owner", func(r *rules) { r.settledDurable = false }},
-		{"settling is bound to the move and the life", "damage", func(r *rules) { r.settleBound = false }},
+		{"settling is bound to the life", "damage", func(r *rules) { r.settleLife = false }},
 		{"an owner answers as its disk says", "lost stores", func(r *rules) { r.standing = false }},
 		{"by the move that the ring names", "rebuild after a cancelled move", func(r *rules) { r.arrivalNumber = false }},
 		{"the log refuses a move that is not under way", "again", func(r *rules) { r.logNumber = false }},
@@ -307,17 +307,20 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	}
 }
 
-// TestDroppingTheObjects says what the model says of another rule: that the new owner
-// begins without the objects that it has left. Nothing is found without it: who
-// compares settles what is old among them. It is for who reads the disk, and so that
-// the stream, with its cursor, is all that there is.
-func TestDroppingTheObjects(t *testing.T) {
+// TestWhatIsNotNeeded says what the model says of two more rules: nothing is found
+// without them. That the new owner begins without the objects that it has left, is for
+// the cursor, before which everything is the stream's: who compares settles what is old
+// among them. That Settle names the move is for who reads it: another move has changed
+// the life.
+func TestWhatIsNotNeeded(t *testing.T) {
 	for _, name := range []string{"again", "damage"} {
-		sc, ru := narrow[name], allRules
-		ru.drop = false
-		sc.leftover = true
-		if got := (&run{&sc, ru}).explore(0); got.violation != nil {
-			t.Errorf("%s: it is needed: %v", name, got.violation)
+		for i, take := range []func(*rules){func(r *rules) { r.drop = false }, func(r *rules) { r.settleMove = false }} {
+			sc, ru := narrow[name], allRules
+			take(&ru)
+			sc.leftover = true
+			if got := (&run{&sc, ru}).explore(0); got.violation != nil {
+				t.Errorf("%s: rule %d is needed: %v", name, i, got.violation)
+			}
 		}
 	}
 }

@@ -21,7 +21,8 @@ type rules struct {
 	wholeOnly      bool // an owner that lost data hands nothing over
 	settled        bool // the new owner settles before the move is proposed
 	settledDurable bool // and says so once that is durable
-	settleBound    bool // by the move and the life that were compared
+	settleMove     bool // it names the move
+	settleLife     bool // and the life that was compared
 	standing       bool // an owner answers only as far as its disk says that it holds the slot
 	arrivalNumber  bool // by the move that the ring says
 	logNumber      bool // the log refuses a move that is not under way
@@ -37,7 +38,7 @@ type rules struct {
 }
 
 var allRules = rules{
-	true, true, true, true, true, true, true, true, true, true, true,
+	true, true, true, true, true, true, true, true, true, true, true, true,
 	true, true, true, true, true, true, true, true, true, true,
 }
 

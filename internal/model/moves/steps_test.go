@@ -216,7 +216,7 @@ func (r *run) take(s *state, m message) (ok, waits bool) {
 		}
 		v.mem.seen |= m.seen
 	case settling:
-		if (v.mem.arrival != m.number || m.life != v.life) && r.settleBound {
+		if (v.mem.arrival != m.number && r.settleMove) || (m.life != v.life && r.settleLife) {
 			return false, false
 		}
 		v.mem.settled = true
@@ -273,6 +273,15 @@ const (
 	stepDelay  = "the message of move %[2]d is late, and is not waited for"
 	stepCancel = "the log cancels move %[2]d"
 	stepBegin  = "the log begins move %[2]d"
+)
+
+// Steps that the vnodes of the project take, too (TestTheModelIsTheVnodes).
+const (
+	stepCompare = "the two are compared"
+	stepFence   = "%[1]s is fenced for move %[2]d"
+	stepInherit = "%[1]s is to get the slot's data from the others"
+	stepHeard   = "%[1]s answers the new owner with ring %[2]d"
+	stepRestore = "the new owner is compared with %[1]s"
 )
 
 func (w what) isChosen() bool {
@@ -433,7 +442,7 @@ func (r *run) stepMove(s *state, emit emit) {
 	case comparing:
 		r.stepCompare(s, from, to, emit)
 	case fencing:
-		emit("%[1]s is fenced for move %[2]d", from, o.number, func(n *state) {
+		emit(stepFence, from, o.number, func(n *state) {
 			e := n.at(from)
 			if move, ok := r.under(e); !ok || e.move != o.number || move.from != from {
 				n.op = op{}
@@ -526,7 +535,7 @@ func (r *run) stepCompare(s *state, from, to uint8, emit emit) {
 		emit("the comparison is refused", 0, 0, func(n *state) { n.op = op{} })
 		return
 	}
-	emit("the two are compared", 0, 0, func(n *state) {
+	emit(stepCompare, 0, 0, func(n *state) {
 		x, y := a.dur, b.dur
 		n.op.life, n.op.seen, n.op.seenBack = b.life, x.seen, y.seen
 		lacks := lacking[x.object.index()][x.seen][y.object.index()][y.seen]
@@ -552,7 +561,7 @@ func (r *run) stepRebuild(s *state, emit emit) {
 		move, ok := r.under(e)
 		rebuild := ok && move.rebuild && move.to == m
 		if (rebuild || r.restores) && e.arrival != 0 && (v.arrival != e.arrival || !v.settled) {
-			emit("%[1]s is to get the slot's data from the others", m, 0, func(n *state) {
+			emit(stepInherit, m, 0, func(n *state) {
 				v := &n.m[m]
 				if v.mem.arrival != e.arrival {
 					r.dropHeld(n, m)
@@ -569,11 +578,11 @@ func (r *run) stepRebuild(s *state, emit emit) {
 			if !ok {
 				continue
 			}
-			if rebuild && !s.m[m].heard.has(from) {
-				emit("%[1]s answers the new owner with ring %[2]d", from, e.epoch, func(n *state) { n.m[m].heard |= of(from) })
+			if rebuild && !s.m[m].heard.has(from) && r.holds(e, v) {
+				emit(stepHeard, from, e.epoch, func(n *state) { n.m[m].heard |= of(from) })
 			}
 			if v.incomplete && !s.m[m].sources.has(from) && r.admit(s, m, compares, m) && s.m[m].synced() && s.m[from].synced() {
-				emit("the new owner is compared with %[1]s", from, 0, func(n *state) { r.restore(n, m, from) })
+				emit(stepRestore, from, 0, func(n *state) { r.restore(n, m, from) })
 			}
 		}
 	}
