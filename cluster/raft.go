@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,16 +38,19 @@ const (
 
 // raftLog is this member's part in the log of commands.
 type raftLog struct {
+	id      string // as State.log
 	self    ring.MemberID
 	raft    *raft.Raft
 	store   *raftboltdb.BoltStore
 	trans   *raft.NetworkTransport
 	streams *streams
+	closing sync.Once
+	closed  error // what closing came to
 }
 
-// startRaft opens the log. With begin, this member is the first of a cluster.
-func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
-	dir := n.config.Dir.Path(raftDir)
+// startRaft opens a log. With begin, this member is its first.
+func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
+	dir := n.config.Dir.Path(logDir(id))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
@@ -54,7 +58,7 @@ func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
-	l := &raftLog{self: n.id, store: store, streams: newStreams(n)}
+	l := &raftLog{id: id, self: n.id, store: store, streams: newStreams(n, id)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("raft: %w", err), l.close())
@@ -91,8 +95,14 @@ func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
 	return l, nil
 }
 
-// close ends the connections first: raft waits for what it has sent.
+// close ends the connections first: raft waits for what it has sent. Closing again
+// is of no effect.
 func (l *raftLog) close() error {
+	l.closing.Do(func() { l.closed = l.end() })
+	return l.closed
+}
+
+func (l *raftLog) end() error {
 	var errs []error
 	l.streams.end()
 	if l.raft != nil {
@@ -236,6 +246,10 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	if err := n.take(next); err != nil {
 		n.stick(err)
 		return applied{err: &replica.Error{Kind: replica.KindUnknown, Message: n.stuck.Error(), MaybeApplied: true}}
+	}
+	if n.State().log() != next.log() {
+		// What this log says does not count any more.
+		return applied{err: errNoLeader}
 	}
 	return applied{}
 }
