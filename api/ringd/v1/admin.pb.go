@@ -1495,9 +1495,9 @@ type SalvageProgress struct {
 	// objects_read counts those that were read, hints for several slots several times.
 	ObjectsRead uint64 `protobuf:"varint,5,opt,name=objects_read,json=objectsRead,proto3" json:"objects_read,omitempty"`
 	BytesRead   uint64 `protobuf:"varint,6,opt,name=bytes_read,json=bytesRead,proto3" json:"bytes_read,omitempty"`
-	// objects_changed: an owner had something to learn from them, at least.
-	ObjectsChanged uint64 `protobuf:"varint,7,opt,name=objects_changed,json=objectsChanged,proto3" json:"objects_changed,omitempty"`
-	// objects_hinted are kept for owners that could not be reached.
+	// copies_changed counts, of each object, the owners that learned something from it.
+	CopiesChanged uint64 `protobuf:"varint,7,opt,name=copies_changed,json=copiesChanged,proto3" json:"copies_changed,omitempty"`
+	// objects_hinted are now kept for owners that could not be reached.
 	ObjectsHinted uint64 `protobuf:"varint,8,opt,name=objects_hinted,json=objectsHinted,proto3" json:"objects_hinted,omitempty"`
 	// objects_left were neither merged nor kept for every owner: do it again.
 	ObjectsLeft uint64 `protobuf:"varint,9,opt,name=objects_left,json=objectsLeft,proto3" json:"objects_left,omitempty"`
@@ -1583,9 +1583,9 @@ func (x *SalvageProgress) GetBytesRead() uint64 {
 	return 0
 }
 
-func (x *SalvageProgress) GetObjectsChanged() uint64 {
+func (x *SalvageProgress) GetCopiesChanged() uint64 {
 	if x != nil {
-		return x.ObjectsChanged
+		return x.CopiesChanged
 	}
 	return 0
 }
@@ -2091,7 +2091,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\areached\x18\x03 \x03(\tR\areached\x12'\n" +
 	"\x0fmoves_cancelled\x18\x04 \x01(\rR\x0emovesCancelled\".\n" +
 	"\x0eSalvageRequest\x12\x1c\n" +
-	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"\xd4\x03\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"\xd2\x03\n" +
 	"\x0fSalvageProgress\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12)\n" +
@@ -2099,8 +2099,8 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x0fpartitions_done\x18\x04 \x01(\rR\x0epartitionsDone\x12!\n" +
 	"\fobjects_read\x18\x05 \x01(\x04R\vobjectsRead\x12\x1d\n" +
 	"\n" +
-	"bytes_read\x18\x06 \x01(\x04R\tbytesRead\x12'\n" +
-	"\x0fobjects_changed\x18\a \x01(\x04R\x0eobjectsChanged\x12%\n" +
+	"bytes_read\x18\x06 \x01(\x04R\tbytesRead\x12%\n" +
+	"\x0ecopies_changed\x18\a \x01(\x04R\rcopiesChanged\x12%\n" +
 	"\x0eobjects_hinted\x18\b \x01(\x04R\robjectsHinted\x12!\n" +
 	"\fobjects_left\x18\t \x01(\x04R\vobjectsLeft\x12'\n" +
 	"\x0frecords_damaged\x18\n" +
