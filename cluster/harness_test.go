@@ -314,18 +314,24 @@ func newCluster(t *testing.T, f *fakeNet, n int) []*host {
 	return hosts
 }
 
-// voting waits, at the leader, until n members vote.
-func voting(leader *host, n int) {
-	leader.t.Helper()
-	leader.until("all vote", func() bool {
+// voting waits until n members vote, as h sees it: nothing tells of that where h does
+// not lead.
+func voting(h *host, n int) {
+	h.t.Helper()
+	for ctx := within(h.t); ; {
 		voters := 0
-		for _, role := range leader.node.Roles() {
+		for _, role := range h.node.Roles() {
 			if role != "nonvoter" {
 				voters++
 			}
 		}
-		return voters == n
-	})
+		if voters == n {
+			return
+		}
+		if !sleep(ctx, retryEvery) {
+			h.t.Fatalf("%s: %d vote, not %d; roles %v", h.name, voters, n, h.node.Roles())
+		}
+	}
 }
 
 func follower(t *testing.T, hosts []*host) *host {

@@ -97,6 +97,28 @@ func (s *State) knows(id ring.MemberID) error {
 	return replica.Errorf(replica.KindPrecondition, "a recovery began a new generation of this cluster, and nobody who was left knew of member %v: start with an empty data directory, under another name; ringctl salvage brings in what this one holds", id)
 }
 
+// hears reports whether a member takes part in the log that this one leads. Gossip
+// alone is not enough for a vote: it sees members for half a minute after they are
+// gone, and one that follows another log counts for none.
+func (n *Node) hears(id ring.MemberID) bool {
+	addr, ok := n.Resolve(id)
+	if !ok {
+		return false
+	}
+	a, err := n.ask(n.ctx, addr, callState, question{Known: ptr(n.State().stamp())})
+	if err != nil {
+		return false
+	}
+	if len(a.State) > 0 {
+		s, err := DecodeState(a.State)
+		if err != nil || s.log() != n.State().log() {
+			return false
+		}
+	}
+	leader, ok := leaderIn(a.Roles)
+	return ok && leader == n.id
+}
+
 // exchange tells a member that takes part in another log of this member's state, or
 // hears of its: the newer counts at both.
 func (n *Node) exchange(addr string) {

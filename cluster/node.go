@@ -315,7 +315,7 @@ func (n *Node) lead() {
 		if s == nil {
 			continue
 		}
-		up := func(id ring.MemberID) bool { return id == n.id || n.Alive()[id] == Alive }
+		up := func(id ring.MemberID) bool { return id == n.id || (n.Alive()[id] == Alive && n.hears(id)) }
 		changed, err := n.raft.Load().reconcile(s, up)
 		if err != nil {
 			n.log.Debug("members of the log", "error", err)

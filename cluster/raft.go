@@ -123,7 +123,8 @@ func (l *raftLog) leader() (ring.MemberID, bool) {
 
 // reconcile, at the leader, lets members of the state take part in the log: at
 // first without a vote, so that one which never comes up holds up nobody; with
-// one, as long as there is room, once it has started and up says it is there.
+// one, as long as there is room, once it has started and up says that it is there
+// and follows.
 // Those that are out of the cluster it takes out of the log, so that majorities
 // count right; itself it has another leader take out. One that is leaving keeps
 // its vote until then. It reports whether anything changed.

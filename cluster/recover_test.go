@@ -142,6 +142,58 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// TestRecoverBesideTheOldMajority: gossip sees the lost ones, as it does for a while
+// after they are gone, and they get no vote for that; they even go on with the old
+// log. When they can be reached again they follow the new one.
+func TestRecoverBesideTheOldMajority(t *testing.T) {
+	t.Parallel()
+	f := newFakeNet()
+	hosts := allOwned(t, f, 5)
+	lost, left := hosts[:3], hosts[3:]
+	for _, h := range left {
+		h.stop()
+	}
+	for _, h := range lost {
+		f.setCut(h.addr, true)
+	}
+	for _, h := range left {
+		h.start()
+	}
+	left[0].until("gossip sees all", func() bool { return len(left[0].node.Alive()) == 5 })
+	got, err := left[0].node.Recover(within(t), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Reached) != 1 {
+		t.Fatalf("it reached %v", got.Reached)
+	}
+	for _, h := range left {
+		mustFollow(t, h, got.State)
+		h.started()
+	}
+	createType(t, left[1], "new")
+	// Long enough for the leader to look more than once who may vote.
+	voting(left[0], 2)
+	for range 3 {
+		if !sleep(within(t), reconcileEvery) {
+			t.Fatal("no time")
+		}
+	}
+	createType(t, left[1], "newer")
+	createType(t, lost[0], "old")
+	for _, h := range lost {
+		f.setCut(h.addr, false)
+	}
+	for _, h := range lost {
+		mustFollow(t, h, got.State)
+		h.until("it knows what was agreed on since", hasType(h, "newer"))
+		if hasType(h, "old")() {
+			t.Errorf("%s knows what the old generation agreed on", h.name)
+		}
+	}
+	voting(left[0], 5)
+}
+
 // TestRecoverRefused: where there is a leader, or something speaks against it.
 func TestRecoverRefused(t *testing.T) {
 	t.Parallel()
