@@ -60,6 +60,13 @@ type Backend interface {
 	// what is wrong; of one partition, if p is not nil.
 	CheckTrees(ctx context.Context, p *ring.PartitionID, report func(TreeProgress)) error
 	Disk() Disk
+
+	// Recover begins a new recovery generation at this member, as cluster.Node.Recover.
+	Recover(ctx context.Context, acceptDataLoss bool) (cluster.Recovered, error)
+	// Salvage has the owners merge what a data directory on this host holds, of a
+	// member that was removed. What could not be merged is reported and is no error
+	// of the whole.
+	Salvage(ctx context.Context, directory string, report func(SalvageProgress)) error
 }
 
 // stateOf returns the agreed state, or why there is none. A member takes

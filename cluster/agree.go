@@ -37,7 +37,15 @@ func (n *Node) take(s *State) error {
 	if err := n.config.Dir.writeBytes(stateFile, b); err != nil {
 		return err
 	}
-	n.served.Store(s)
+	before := n.served.Swap(s)
+	if before != nil && before.log() != s.log() {
+		n.log.Warn("a recovery began a new generation of what is agreed on: what this member knew beyond it is dropped",
+			"generation", s.Ring.Epoch().Generation, "begun by", s.nameOf(s.Recovery.By), "at", s.Recovery.At, "version", s.Version, "version before", before.Version)
+		select {
+		case n.relog <- struct{}{}:
+		default:
+		}
+	}
 	n.poke()
 	return nil
 }

@@ -18,6 +18,8 @@ const (
 	callReturn = "return" // what do you know of my starts?
 	callState  = "state"  // what is agreed on?
 	callApply  = "apply"  // you lead: have this agreed on
+
+	callRecovered = "recovered" // a recovery began another log: this is its state, unless you know better
 )
 
 // question is the body of a call.
@@ -30,6 +32,8 @@ type question struct {
 	// GRPC is where a member that returns is now, Starts what it knows of its own.
 	GRPC   string `json:"grpc,omitempty"`
 	Starts uint64 `json:"starts,omitempty"`
+	// State that the caller has, of another log.
+	State json.RawMessage `json:"state,omitempty"`
 	// Known is of the state that the caller has: that one it is not sent again.
 	Known *stamp `json:"known,omitempty"`
 }
@@ -38,9 +42,11 @@ type question struct {
 type stamp struct {
 	Generation uint64 `json:"generation"`
 	Version    uint64 `json:"version"`
+	// Log is empty for that of the first generation.
+	Log string `json:"log,omitempty"`
 }
 
-func (s *State) stamp() stamp { return stamp{s.Ring.Epoch().Generation, s.Version} }
+func (s *State) stamp() stamp { return stamp{s.Ring.Epoch().Generation, s.Version, s.log()} }
 
 // answer to a call. Err is of *replica.Error, and the rest empty then.
 type answer struct {
@@ -140,6 +146,13 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 		return answer{}, &replica.Error{Kind: replica.KindPrecondition, Field: OtherCluster, Message: fmt.Sprintf(
 			"the member here belongs to cluster %s, the one that asks belongs to cluster %s: a data directory stays with its cluster; use the address of a member of its own, or an empty directory", s.ClusterID, q.Cluster)}
 	}
+	if kind == callRecovered {
+		// First: by a state that has been overtaken the caller may be out.
+		if err := n.Adopt(q.State); err != nil {
+			return answer{}, replica.Invalid("state", "%v", err)
+		}
+		s = n.State()
+	}
 	if s.IsOut(q.From) {
 		return answer{}, s.errOut(q.From)
 	}
@@ -173,7 +186,7 @@ func (n *Node) answer(ctx context.Context, kind string, body []byte) (answer, er
 				g.note(q.From, q.GRPC, q.Starts)
 			}
 		}
-	case callState:
+	case callState, callRecovered:
 	default:
 		return answer{}, replica.Invalid("kind", "%q is no call that this member knows", kind)
 	}

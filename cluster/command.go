@@ -186,8 +186,9 @@ func (s *State) startMember(c StartMember) error {
 		return replica.Invalid("nonce", "a start has a nonce")
 	case m.Starts == c.Before+1 && m.Nonce == c.Nonce:
 		// A repeat.
-	case m.Starts == c.Before:
-		m.Starts++
+	case m.Starts == c.Before, m.Starts < c.Before && s.Recovery != nil:
+		// (The log that was lost may have counted starts that nobody else knows of.)
+		m.Starts = c.Before + 1
 		m.Nonce = c.Nonce
 	default:
 		return errOlderCopy(c.Before, m.Starts)

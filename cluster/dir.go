@@ -21,7 +21,9 @@ type Dir struct {
 	path string
 	lock *os.File
 
-	mu struct {
+	// writing is held while the identity is changed.
+	writing sync.Mutex
+	mu      struct {
 		sync.Mutex
 		identity identity
 		starts   starts
@@ -37,6 +39,9 @@ type identity struct {
 	ClusterID string        `json:"cluster_id"`
 	// Begins: the member began the cluster, and its log may not say so yet.
 	Begins bool `json:"begins,omitempty"`
+	// Founds is the log of a recovery that the member began, and that may not say so
+	// yet. It counts only if the state is of that log.
+	Founds string `json:"founds,omitempty"`
 }
 
 // starts is what the directory knows of the member's starts: Count of those that
@@ -174,14 +179,35 @@ func (d *Dir) ID() ring.MemberID { return d.identity().ID }
 // ClusterID that the member belongs to; empty if it has not joined one.
 func (d *Dir) ClusterID() string { return d.identity().ClusterID }
 
-// begins reports whether the member began its cluster and has still to tell the
-// log.
-func (d *Dir) begins() bool { return d.identity().Begins }
+// begins reports whether the member began a log, of its cluster or of a recovery,
+// and has still to tell it.
+func (d *Dir) begins(log string) bool {
+	have := d.identity()
+	return (log == "" && have.Begins) || (log != "" && have.Founds == log)
+}
 
-// setCluster is called by one goroutine at a time.
+// begun says that a log was told.
+func (d *Dir) begun(log string) error {
+	return d.change(func(i *identity) {
+		if log == "" {
+			i.Begins = false
+		} else if i.Founds == log {
+			i.Founds = ""
+		}
+	})
+}
+
+func (d *Dir) setFounds(log string) error { return d.change(func(i *identity) { i.Founds = log }) }
+
 func (d *Dir) setCluster(id string, begins bool) error {
+	return d.change(func(i *identity) { i.ClusterID, i.Begins = id, begins })
+}
+
+func (d *Dir) change(f func(*identity)) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
 	next := d.identity()
-	next.ClusterID, next.Begins = id, begins
+	f(&next)
 	if err := d.write(identityFile, next); err != nil {
 		return err
 	}

@@ -43,9 +43,19 @@ func (f *fakeNet) setCut(addr string, cut bool) {
 
 // fakeWire is the Wire of one member.
 type fakeWire struct {
-	net    *fakeNet
-	addr   string
-	node   *Node
+	net  *fakeNet
+	addr string
+	node *Node
+
+	mu struct {
+		sync.Mutex
+		listener *fakeListener // nil until RaftConns
+	}
+}
+
+// fakeListener has the connections for one log.
+type fakeListener struct {
+	log    string
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -73,7 +83,7 @@ func (w *fakeWire) Call(ctx context.Context, addr, kind string, body []byte) ([]
 }
 
 // DialRaft implements Wire.
-func (w *fakeWire) DialRaft(ctx context.Context, id ring.MemberID, addr string) (net.Conn, error) {
+func (w *fakeWire) DialRaft(ctx context.Context, id ring.MemberID, addr, log string) (net.Conn, error) {
 	h, err := w.net.find(w.addr, addr)
 	if err != nil {
 		return nil, err
@@ -84,11 +94,20 @@ func (w *fakeWire) DialRaft(ctx context.Context, id ring.MemberID, addr string) 
 	if outdated(w.node, h.node) || outdated(h.node, w.node) {
 		return nil, errors.New("refused: an earlier start")
 	}
+	h.mu.Lock()
+	l := h.mu.listener
+	h.mu.Unlock()
+	if l == nil {
+		return nil, errDown
+	}
+	if l.log != log {
+		return nil, fmt.Errorf("%w: %q, not %q", ErrOtherLog, l.log, log)
+	}
 	mine, theirs := net.Pipe()
 	select {
-	case h.conns <- theirs:
+	case l.conns <- theirs:
 		return mine, nil
-	case <-h.closed:
+	case <-l.closed:
 		err = errDown
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -105,26 +124,46 @@ func outdated(n, by *Node) bool {
 }
 
 // RaftConns implements Wire.
-func (w *fakeWire) RaftConns() net.Listener { return w }
+func (w *fakeWire) RaftConns(log string) net.Listener {
+	l := &fakeListener{log: log, conns: make(chan net.Conn), closed: make(chan struct{})}
+	w.mu.Lock()
+	before := w.mu.listener
+	w.mu.listener = l
+	w.mu.Unlock()
+	if before != nil {
+		_ = before.Close()
+	}
+	return l
+}
+
+// Close closes the listener.
+func (w *fakeWire) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.listener == nil {
+		return nil
+	}
+	return w.mu.listener.Close()
+}
 
 // Accept implements net.Listener.
-func (w *fakeWire) Accept() (net.Conn, error) {
+func (l *fakeListener) Accept() (net.Conn, error) {
 	select {
-	case c := <-w.conns:
+	case c := <-l.conns:
 		return c, nil
-	case <-w.closed:
+	case <-l.closed:
 		return nil, net.ErrClosed
 	}
 }
 
 // Close implements net.Listener.
-func (w *fakeWire) Close() error {
-	w.once.Do(func() { close(w.closed) })
+func (l *fakeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
 // Addr implements net.Listener.
-func (w *fakeWire) Addr() net.Addr { return idAddr{} }
+func (l *fakeListener) Addr() net.Addr { return idAddr{} }
 
 // host is a member across its restarts.
 type host struct {
@@ -164,7 +203,7 @@ func (h *host) prepare(change ...func(*Config)) error {
 		f(&c)
 	}
 	h.dir, h.change = dir, make(chan struct{}, 1)
-	h.wire = &fakeWire{net: h.net, addr: c.GRPC, conns: make(chan net.Conn), closed: make(chan struct{})}
+	h.wire = &fakeWire{net: h.net, addr: c.GRPC}
 	if h.wire.node, err = New(c, h.wire); err != nil {
 		return errors.Join(err, dir.Close())
 	}
@@ -275,18 +314,24 @@ func newCluster(t *testing.T, f *fakeNet, n int) []*host {
 	return hosts
 }
 
-// voting waits, at the leader, until n members vote.
-func voting(leader *host, n int) {
-	leader.t.Helper()
-	leader.until("all vote", func() bool {
+// voting waits until n members vote, as h sees it: nothing tells of that where h does
+// not lead.
+func voting(h *host, n int) {
+	h.t.Helper()
+	for ctx := within(h.t); ; {
 		voters := 0
-		for _, role := range leader.node.Roles() {
+		for _, role := range h.node.Roles() {
 			if role != "nonvoter" {
 				voters++
 			}
 		}
-		return voters == n
-	})
+		if voters == n {
+			return
+		}
+		if !sleep(ctx, retryEvery) {
+			h.t.Fatalf("%s: %d vote, not %d; roles %v", h.name, voters, n, h.node.Roles())
+		}
+	}
 }
 
 func follower(t *testing.T, hosts []*host) *host {

@@ -24,9 +24,11 @@ type Wire interface {
 	// Node.HandleCall answered.
 	Call(ctx context.Context, addr, kind string, body []byte) ([]byte, error)
 	// DialRaft opens a stream of bytes to the raft of a member, and of no other
-	// that may be at its address by now; RaftConns accepts those of others.
-	DialRaft(ctx context.Context, id ring.MemberID, addr string) (net.Conn, error)
-	RaftConns() net.Listener
+	// that may be at its address by now, for a log by its name; ErrOtherLog, wrapped,
+	// if it takes part in another. RaftConns accepts those of others for a log, and
+	// from then on for no other.
+	DialRaft(ctx context.Context, id ring.MemberID, addr, log string) (net.Conn, error)
+	RaftConns(log string) net.Listener
 }
 
 // Config describes a Node.
@@ -84,8 +86,8 @@ type Node struct {
 	raft   atomic.Pointer[raftLog] // nil for ever at a gateway
 	// told is what a gateway was told last of who is what in the log.
 	told atomic.Pointer[map[ring.MemberID]string]
-	// logged is the state by this member's log; of raft's goroutine only. It may
-	// be behind what is served.
+	// logged is the state by this member's log; of raft's goroutine only, and of
+	// enterLog's while there is none. It may be behind what is served.
 	logged *State
 	// stuck is why nothing more is applied; of raft's goroutine only.
 	stuck error
@@ -95,6 +97,7 @@ type Node struct {
 	committed chan struct{} // closed once this start is agreed on
 	failed    chan error    // of capacity 1
 	wake      chan struct{} // of capacity 1: the state or who is up changed
+	relog     chan struct{} // of capacity 1: the state is of another log
 	ctx       context.Context
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -108,6 +111,9 @@ type Node struct {
 	}
 	// taking is held while a newer state is saved and begins to be served.
 	taking sync.Mutex
+	// logs is held while one log is left and another entered, recovering during
+	// Recover.
+	logs, recovering sync.Mutex
 }
 
 // New returns a Node that answers calls and serves the state that its directory
@@ -116,6 +122,7 @@ func New(config Config, wire Wire) (*Node, error) {
 	n := &Node{
 		config: config, id: config.Dir.ID(), log: config.Logger, wire: wire,
 		committed: make(chan struct{}), failed: make(chan error, 1), wake: make(chan struct{}, 1),
+		relog: make(chan struct{}, 1),
 	}
 	if err := n.member().validate(); err != nil {
 		return nil, err
@@ -192,11 +199,10 @@ func (n *Node) Start(ctx context.Context) error {
 
 // startLog makes the node take part in the log.
 func (n *Node) startLog() error {
-	log, err := startRaft(n, n.config.Dir.begins())
-	if err != nil {
+	if err := n.enterLog(); err != nil {
 		return err
 	}
-	n.raft.Store(log)
+	n.running.Go(n.keepLog)
 	n.running.Go(n.lead)
 	n.running.Go(n.depart)
 	return nil
@@ -309,7 +315,7 @@ func (n *Node) lead() {
 		if s == nil {
 			continue
 		}
-		up := func(id ring.MemberID) bool { return id == n.id || n.Alive()[id] == Alive }
+		up := func(id ring.MemberID) bool { return id == n.id || (n.Alive()[id] == Alive && n.hears(id)) }
 		changed, err := n.raft.Load().reconcile(s, up)
 		if err != nil {
 			n.log.Debug("members of the log", "error", err)
@@ -354,9 +360,11 @@ func (n *Node) Close() error {
 		if g := n.gossip.Load(); g != nil {
 			g.close()
 		}
+		n.logs.Lock()
 		if r := n.raft.Load(); r != nil {
 			n.closed = r.close()
 		}
+		n.logs.Unlock()
 		n.running.Wait()
 	})
 	return n.closed

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,16 +38,19 @@ const (
 
 // raftLog is this member's part in the log of commands.
 type raftLog struct {
+	id      string // as State.log
 	self    ring.MemberID
 	raft    *raft.Raft
 	store   *raftboltdb.BoltStore
 	trans   *raft.NetworkTransport
 	streams *streams
+	closing sync.Once
+	closed  error // what closing came to
 }
 
-// startRaft opens the log. With begin, this member is the first of a cluster.
-func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
-	dir := n.config.Dir.Path(raftDir)
+// startRaft opens a log. With begin, this member is its first.
+func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
+	dir := n.config.Dir.Path(logDir(id))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
@@ -54,7 +58,7 @@ func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
-	l := &raftLog{self: n.id, store: store, streams: newStreams(n)}
+	l := &raftLog{id: id, self: n.id, store: store, streams: newStreams(n, id)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("raft: %w", err), l.close())
@@ -91,8 +95,14 @@ func startRaft(n *Node, begin bool) (_ *raftLog, err error) {
 	return l, nil
 }
 
-// close ends the connections first: raft waits for what it has sent.
+// close ends the connections first: raft waits for what it has sent. Closing again
+// is of no effect.
 func (l *raftLog) close() error {
+	l.closing.Do(func() { l.closed = l.end() })
+	return l.closed
+}
+
+func (l *raftLog) end() error {
 	var errs []error
 	l.streams.end()
 	if l.raft != nil {
@@ -113,7 +123,8 @@ func (l *raftLog) leader() (ring.MemberID, bool) {
 
 // reconcile, at the leader, lets members of the state take part in the log: at
 // first without a vote, so that one which never comes up holds up nobody; with
-// one, as long as there is room, once it has started and up says it is there.
+// one, as long as there is room, once it has started and up says that it is there
+// and follows.
 // Those that are out of the cluster it takes out of the log, so that majorities
 // count right; itself it has another leader take out. One that is leaving keeps
 // its vote until then. It reports whether anything changed.
@@ -236,6 +247,10 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	if err := n.take(next); err != nil {
 		n.stick(err)
 		return applied{err: &replica.Error{Kind: replica.KindUnknown, Message: n.stuck.Error(), MaybeApplied: true}}
+	}
+	if n.State().log() != next.log() {
+		// What this log says does not count any more.
+		return applied{err: errNoLeader}
 	}
 	return applied{}
 }

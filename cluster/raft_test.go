@@ -80,7 +80,7 @@ func TestStreamsEnd(t *testing.T) {
 	if err := h.prepare(begin); err != nil {
 		t.Fatal(err)
 	}
-	s := newStreams(h.node)
+	s := newStreams(h.node, "")
 	mine, theirs := net.Pipe()
 	if _, err := s.own(mine); err != nil {
 		t.Fatal(err)

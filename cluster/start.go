@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/ringd/ringd/replica"
 )
 
 // countWithin bounds one attempt to have a start counted. After it, whoever can
@@ -129,7 +127,7 @@ func (n *Node) counted() error {
 // behind is settled first: it may have been counted.
 func (n *Node) commitStart() {
 	d := n.config.Dir
-	if d.begins() && !n.begin() {
+	if d.begins("") && !n.begin("") {
 		return
 	}
 	if d.counted().Nonce != "" && !n.countStart() {
@@ -144,26 +142,6 @@ func (n *Node) commitStart() {
 		close(n.committed)
 		n.poke()
 	}
-}
-
-// begin writes the first state into the log. It reports false if the node ends.
-func (n *Node) begin() bool {
-	for n.ctx.Err() == nil {
-		err := n.propose(Command{Bootstrap: n.State()})
-		switch kind := replica.KindOf(err); {
-		case err == nil || kind == replica.KindPrecondition:
-			if err := n.config.Dir.setCluster(n.config.Dir.ClusterID(), false); err != nil {
-				n.fail(err)
-				return false
-			}
-			return true
-		case kind != replica.KindUnavailable && kind != replica.KindUnknown:
-			n.fail(err)
-			return false
-		}
-		sleep(n.ctx, retryEvery)
-	}
-	return false
 }
 
 // countStart repeats the directory's pending start until the log has it. It

@@ -23,7 +23,7 @@ type State struct {
 	Format    int    `json:"format"`
 	ClusterID string `json:"cluster_id"`
 	// Version counts the commands that led here: of two states of one cluster
-	// and recovery generation, the higher is the newer.
+	// and log, the higher is the newer.
 	Version uint64 `json:"version"`
 	// Secret that all members share; contexts are sealed with it.
 	Secret []byte     `json:"secret"`
@@ -48,6 +48,8 @@ type State struct {
 	// MovesTotal counts the moves under way and those that have come to their end
 	// since none was: for people to see how far it is.
 	MovesTotal int `json:"moves_total,omitempty"`
+	// Recovery is how the ring's generation began, nil for the first.
+	Recovery *Recovery `json:"recovery,omitempty"`
 }
 
 // Member is one member as all know it.
@@ -223,6 +225,9 @@ func (s *State) check() error {
 	if err := s.Ring.Check(); err != nil {
 		return err
 	}
+	if err := s.checkRecovery(); err != nil {
+		return err
+	}
 	return s.checkMoves()
 }
 
@@ -248,8 +253,8 @@ func (s *State) NewerThan(other *State) bool {
 	if other == nil {
 		return true
 	}
-	if g, o := s.Ring.Epoch().Generation, other.Ring.Epoch().Generation; g != o {
-		return g > o
+	if order := s.compareLogs(other); order != 0 {
+		return order > 0
 	}
 	return s.Version > other.Version
 }

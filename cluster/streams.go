@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -16,9 +17,11 @@ import (
 // connections of both directions: raft's transport leaves those that it
 // accepted open.
 type streams struct {
-	n      *Node
-	ctx    context.Context
-	cancel context.CancelFunc
+	n        *Node
+	log      string // as State.log
+	listener net.Listener
+	ctx      context.Context
+	cancel   context.CancelFunc
 
 	mu struct {
 		sync.Mutex
@@ -29,8 +32,8 @@ type streams struct {
 
 var _ raft.StreamLayer = (*streams)(nil)
 
-func newStreams(n *Node) *streams {
-	s := &streams{n: n}
+func newStreams(n *Node, log string) *streams {
+	s := &streams{n: n, log: log, listener: n.wire.RaftConns(log)}
 	s.ctx, s.cancel = context.WithCancel(n.ctx)
 	s.mu.open = make(map[*stream]bool)
 	return s
@@ -78,7 +81,10 @@ func (s *streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.C
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, min(timeout, raftDial))
 	defer cancel()
-	conn, err := s.n.wire.DialRaft(ctx, id, addr)
+	conn, err := s.n.wire.DialRaft(ctx, id, addr, s.log)
+	if errors.Is(err, ErrOtherLog) && s.ctx.Err() == nil {
+		s.n.exchange(addr)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +93,7 @@ func (s *streams) Dial(address raft.ServerAddress, timeout time.Duration) (net.C
 
 // Accept implements net.Listener.
 func (s *streams) Accept() (net.Conn, error) {
-	conn, err := s.n.wire.RaftConns().Accept()
+	conn, err := s.listener.Accept()
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +114,7 @@ func (s *streams) end() {
 }
 
 // Close implements net.Listener: raft closes it with its transport.
-func (s *streams) Close() error { return s.n.wire.RaftConns().Close() }
+func (s *streams) Close() error { return s.listener.Close() }
 
 // Addr implements net.Listener: raft knows members by their ids.
 func (s *streams) Addr() net.Addr { return idAddr(s.n.id) }

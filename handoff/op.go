@@ -38,6 +38,7 @@ const (
 	KindVerify      Kind = "verify"
 	KindRestore     Kind = "restore"
 	KindMove        Kind = "move"
+	KindSalvage     Kind = "salvage"
 )
 
 // Progress is what an op tells of itself.

@@ -32,6 +32,8 @@ type Sender struct {
 	// failed is told why a message was not taken.
 	failed func(err *replica.Error, fx *Effects)
 
+	// changed counts the objects that told the receiver something.
+	changed  int
 	waiting  [][]replica.Item
 	underway int
 	// allowed is when the first of waiting may go; zero: nobody was asked yet.
@@ -76,10 +78,12 @@ func (s *Sender) advance(now time.Time, fx *Effects) {
 		s.underway++
 		s.calls.send(fx, replica.Send{To: s.to, Message: replica.Transfer{Items: items, Move: s.move}}, func(now time.Time, m replica.Message, fx *Effects) {
 			s.underway--
-			if _, ok := m.(replica.TransferAnswer); !ok {
+			a, ok := m.(replica.TransferAnswer)
+			if !ok {
 				s.failed(wrong(m), fx)
 				return
 			}
+			s.changed += a.Changed
 			s.progress.Done += len(items)
 			for i := range items {
 				s.progress.Bytes += int64(len(items[i].Object))

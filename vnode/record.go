@@ -58,9 +58,14 @@ func (r record) whole(tx *Tx, p ring.PartitionID, k replica.Key) (causal.Object,
 	return o, causal.AppendObject(nil, o), nil
 }
 
+// getter reads as storage.Reader does.
+type getter interface {
+	Get(key []byte) ([]byte, error)
+}
+
 // fill returns o with the values that are stored apart put in, and whether
 // there were any.
-func fill(tx *Tx, p ring.PartitionID, k replica.Key, o causal.Object) (causal.Object, bool, error) {
+func fill(store getter, p ring.PartitionID, k replica.Key, o causal.Object) (causal.Object, bool, error) {
 	apart := false
 	for _, s := range o.Siblings {
 		apart = apart || s.Apart
@@ -74,7 +79,7 @@ func fill(tx *Tx, p ring.PartitionID, k replica.Key, o causal.Object) (causal.Ob
 		if !s.Apart {
 			continue
 		}
-		raw, err := tx.Get(valueKey(p, k, s.Dot))
+		raw, err := store.Get(valueKey(p, k, s.Dot))
 		if errors.Is(err, storage.ErrNotFound) {
 			err = fmt.Errorf("the value of dot %v is missing: %w", s.Dot, causal.ErrMalformed)
 		}

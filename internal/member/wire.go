@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/ringd/ringd/cluster"
@@ -27,6 +28,10 @@ func (w wire) Call(ctx context.Context, addr, kind string, body []byte) ([]byte,
 }
 
 // DialRaft implements cluster.Wire.
-func (w wire) DialRaft(ctx context.Context, id ring.MemberID, addr string) (net.Conn, error) {
-	return w.DialRaftTo(ctx, id, addr)
+func (w wire) DialRaft(ctx context.Context, id ring.MemberID, addr, log string) (net.Conn, error) {
+	conn, err := w.DialRaftTo(ctx, id, addr, log)
+	if errors.Is(err, peer.ErrOtherLog) {
+		err = fmt.Errorf("%w: %w", cluster.ErrOtherLog, err)
+	}
+	return conn, err
 }

@@ -23,6 +23,9 @@ var (
 	// ErrRefused: one of the two members will not talk to the other; the text
 	// says why and what to do. For requests it comes wrapped in ErrUnreachable.
 	ErrRefused = errors.New("refused")
+	// ErrOtherLog, which is an ErrRefused, too: the member takes part in another log
+	// than the one that a connection was to be for.
+	ErrOtherLog = errors.New("it takes part in another log")
 	// ErrClosed: the transport was closed. For requests it comes wrapped in
 	// ErrUnreachable.
 	ErrClosed = errors.New("the transport is closed")
@@ -46,9 +49,16 @@ func MayHaveArrived(err error) bool {
 }
 
 // refusal is an ErrRefused with its reason.
-type refusal struct{ reason string }
+type refusal struct {
+	reason   string
+	otherLog bool // it is an ErrOtherLog
+}
 
-func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error {
+	return &refusal{reason: fmt.Sprintf(format, args...)}
+}
 
-func (r *refusal) Error() string        { return "refused: " + r.reason }
-func (r *refusal) Is(target error) bool { return target == ErrRefused }
+func (r *refusal) Error() string { return "refused: " + r.reason }
+func (r *refusal) Is(target error) bool {
+	return target == ErrRefused || (target == ErrOtherLog && r.otherLog)
+}

@@ -27,6 +27,7 @@ type hello struct {
 	wire         uint32 // the version to speak
 	capabilities []string
 	epoch        ring.Epoch
+	log          string // of a stream of the agreed log
 }
 
 func (t *Transport) ownHello(to ring.MemberID) *peerpb.Hello {
@@ -42,6 +43,13 @@ func (t *Transport) ownHello(to ring.MemberID) *peerpb.Hello {
 	return h
 }
 
+// logHello is the hello of a stream of the agreed log.
+func (t *Transport) logHello(to ring.MemberID, log string) *peerpb.Hello {
+	h := t.ownHello(to)
+	h.Log = log
+	return h
+}
+
 // parseHello checks the form of what a peer says of itself, and that there is a
 // version both speak. Errors: errMalformed, ErrRefused.
 func (t *Transport) parseHello(in *peerpb.Hello) (hello, error) {
@@ -51,6 +59,7 @@ func (t *Transport) parseHello(in *peerpb.Hello) (hello, error) {
 	h := hello{
 		cluster: in.GetClusterId(), start: in.GetStartCount(), capabilities: in.GetCapabilities(),
 		epoch: ring.Epoch{Generation: in.GetEpoch().GetGeneration(), Number: in.GetEpoch().GetNumber()},
+		log:   in.GetLog(),
 	}
 	if copy(h.member[:], in.GetMember()) != len(in.GetMember()) || len(in.GetMember()) != len(h.member) || h.member.IsZero() {
 		return h, fmt.Errorf("%w: a hello from a member id of %d bytes", errMalformed, len(in.GetMember()))
@@ -107,6 +116,15 @@ func (t *Transport) checkMembers(h hello) error {
 	}
 	if t.config.ClusterID() == "" {
 		return refuse("member %v has not joined a cluster yet", t.config.Self)
+	}
+	return nil
+}
+
+// checkLog refuses a member that takes part in another log than own: one of the two
+// has missed a recovery.
+func checkLog(own string, h hello) error {
+	if h.log != own {
+		return &refusal{reason: fmt.Sprintf("member %v takes part in the log %q, not in %q: a recovery began another", h.member, h.log, own), otherLog: true}
 	}
 	return nil
 }

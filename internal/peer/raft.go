@@ -28,13 +28,14 @@ func (a raftAddr) String() string { return string(a) }
 // raftListener hands incoming connections of the log to who accepts them.
 type raftListener struct {
 	self   ring.MemberID
+	log    string
 	conns  chan net.Conn // not buffered: who is not accepted waits
 	closed chan struct{}
 	once   sync.Once
 }
 
-func newRaftListener(self ring.MemberID) *raftListener {
-	return &raftListener{self: self, conns: make(chan net.Conn), closed: make(chan struct{})}
+func newRaftListener(self ring.MemberID, log string) *raftListener {
+	return &raftListener{self: self, log: log, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
@@ -61,29 +62,40 @@ func (l *raftListener) Close() error {
 // Addr implements net.Listener.
 func (l *raftListener) Addr() net.Addr { return raftAddr(l.self.String()) }
 
-// RaftConns returns the listener of the connections that other members'
-// DialRaft makes. There is one: once closed, it stays so.
-func (t *Transport) RaftConns() net.Listener { return t.raft }
+// RaftConns returns a listener of the connections that other members' DialRaft
+// makes for a log; those for another are refused. There is one at a time: the one
+// before is closed.
+func (t *Transport) RaftConns(log string) net.Listener {
+	l := newRaftListener(t.config.Self, log)
+	if before := t.raft.Swap(l); before != nil {
+		before.Close()
+	}
+	if t.ctx.Err() != nil {
+		l.Close()
+	}
+	return l
+}
 
 // DialRaft is DialRaftTo whatever member is at addr.
-func (t *Transport) DialRaft(ctx context.Context, addr string) (net.Conn, error) {
-	return t.DialRaftTo(ctx, ring.MemberID{}, addr)
+func (t *Transport) DialRaft(ctx context.Context, addr, log string) (net.Conn, error) {
+	return t.DialRaftTo(ctx, ring.MemberID{}, addr, log)
 }
 
 // DialRaftTo opens a connection of the agreed log to the member at addr, once
 // the other side has accepted it, and refuses another member than to: a leader
 // that takes the acknowledgements of one voter for those of another, because an
-// address has changed hands, would count them twice. It has a TCP connection of
+// address has changed hands, would count them twice. A member that takes part in
+// another log is refused, too, and that is an ErrOtherLog. It has a TCP connection of
 // its own, and lasts until Close, of either side or the transport. Errors:
 // ErrRefused, ErrUnreachable, ErrClosed, or that of ctx.
-func (t *Transport) DialRaftTo(ctx context.Context, to ring.MemberID, addr string) (net.Conn, error) {
+func (t *Transport) DialRaftTo(ctx context.Context, to ring.MemberID, addr, log string) (net.Conn, error) {
 	conn, err := t.config.connTo(addr)
 	if err != nil {
 		return nil, err
 	}
 	streamCtx, cancel := context.WithCancel(t.ctx)
 	stop := context.AfterFunc(ctx, cancel)
-	stream, id, err := t.greetRaft(streamCtx, conn, to)
+	stream, id, err := t.greetRaft(streamCtx, conn, to, log)
 	if !stop() {
 		err = ctx.Err()
 	}
@@ -110,12 +122,12 @@ func (t *Transport) DialRaftTo(ctx context.Context, to ring.MemberID, addr strin
 	return nil, fmt.Errorf("raft to %s: %w: %w", addr, ErrUnreachable, err)
 }
 
-func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn, to ring.MemberID) (grpc.BidiStreamingClient[peerpb.Bytes, peerpb.Bytes], hello, error) {
+func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn, to ring.MemberID, log string) (grpc.BidiStreamingClient[peerpb.Bytes, peerpb.Bytes], hello, error) {
 	stream, err := peerpb.NewPeerClient(conn).Raft(ctx)
 	if err != nil {
 		return nil, hello{}, fromStatus(err)
 	}
-	if err := stream.Send(&peerpb.Bytes{Hello: t.ownHello(to)}); err != nil && !errors.Is(err, io.EOF) {
+	if err := stream.Send(&peerpb.Bytes{Hello: t.logHello(to, log)}); err != nil && !errors.Is(err, io.EOF) {
 		return nil, hello{}, fromStatus(err)
 	}
 	first, err := stream.Recv()
@@ -128,6 +140,9 @@ func (t *Transport) greetRaft(ctx context.Context, conn *grpc.ClientConn, to rin
 	}
 	if err == nil && !to.IsZero() && h.member != to {
 		err = refuse("this is member %v, not %v: the address has moved", h.member, to)
+	}
+	if err == nil {
+		err = checkLog(log, h)
 	}
 	return stream, h, err
 }
@@ -175,9 +190,13 @@ func (s *server) Raft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerpb.Bytes
 	if p, ok := peer.FromContext(ctx); ok {
 		remote = raftAddr(p.Addr.String())
 	}
-	c := newTunnel(stream, t.raft.Addr(), remote, func() {})
+	l := t.raft.Load()
+	if l == nil {
+		return toStatus(errNotServing)
+	}
+	c := newTunnel(stream, l.Addr(), remote, func() {})
 	greeted := make(chan hello, 1)
-	if !t.spawn(func() { s.receiveRaft(stream, c, greeted, cancel) }) {
+	if !t.spawn(func() { s.receiveRaft(stream, l.log, c, greeted, cancel) }) {
 		return toStatus(ErrClosed)
 	}
 	timer := time.NewTimer(t.config.DialTimeout)
@@ -197,13 +216,13 @@ func (s *server) Raft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerpb.Bytes
 	}
 	defer t.starts.leave(id.member, in)
 	select {
-	case t.raft.conns <- c:
-	case <-t.raft.closed:
+	case l.conns <- c:
+	case <-l.closed:
 		return toStatus(errNotServing)
 	case <-ctx.Done():
 		return toStatus(context.Cause(ctx))
 	}
-	if err := stream.Send(&peerpb.Bytes{Hello: t.ownHello(id.member)}); err != nil {
+	if err := stream.Send(&peerpb.Bytes{Hello: t.logHello(id.member, l.log)}); err != nil {
 		c.finish(err)
 		return err
 	}
@@ -222,7 +241,7 @@ func (s *server) Raft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerpb.Bytes
 
 // receiveRaft reads the hello, and then for the connection. Only the dialer's
 // end of writing leaves the stream as it is.
-func (s *server) receiveRaft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerpb.Bytes], c *tunnel, greeted chan<- hello, cancel context.CancelCauseFunc) {
+func (s *server) receiveRaft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerpb.Bytes], log string, c *tunnel, greeted chan<- hello, cancel context.CancelCauseFunc) {
 	first, err := stream.Recv()
 	if err != nil {
 		cancel(err)
@@ -234,6 +253,9 @@ func (s *server) receiveRaft(stream grpc.BidiStreamingServer[peerpb.Bytes, peerp
 	}
 	if err == nil {
 		err = s.t.checkOther(h)
+	}
+	if err == nil {
+		err = checkLog(log, h)
 	}
 	if err != nil {
 		s.t.turnAway(h.member, err)

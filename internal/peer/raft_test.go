@@ -22,14 +22,18 @@ func tunnelPair(t *testing.T) (dialed, accepted net.Conn, a, b *member) {
 		conn net.Conn
 		err  error
 	}
+	listener := b.RaftConns("")
+	if got := listener.Addr().String(); got != id(2).String() {
+		t.Errorf("listener at %s", got)
+	}
 	in := make(chan result, 1)
 	go func() {
-		c, err := b.RaftConns().Accept()
+		c, err := listener.Accept()
 		in <- result{c, err}
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	dialed, err := a.DialRaft(ctx, b.addr)
+	dialed, err := a.DialRaft(ctx, b.addr, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,9 +48,6 @@ func TestRaftConnCarriesBytesBothWays(t *testing.T) {
 	dialed, accepted, _, b := tunnelPair(t)
 	if got := dialed.RemoteAddr().String(); got != b.addr {
 		t.Errorf("remote address %s, want %s", got, b.addr)
-	}
-	if got := b.RaftConns().Addr().String(); got != id(2).String() {
-		t.Errorf("listener at %s", got)
 	}
 	data := bytes.Repeat([]byte("0123456789abcdef"), 300_000) // more than all windows
 	var both sync.WaitGroup
@@ -187,39 +188,81 @@ func TestRaftRefusals(t *testing.T) {
 	within, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	b := startMember(t, &n, 2, echo{}, nil)
+	listener := b.RaftConns("")
 	other := startMember(t, &n, 1, echo{}, func(c *Config) { c.ClusterID = func() string { return "c2" } })
-	if _, err := other.DialRaft(within, b.addr); !errors.Is(err, ErrRefused) {
+	if _, err := other.DialRaft(within, b.addr, ""); !errors.Is(err, ErrRefused) {
 		t.Errorf("another cluster: %v", err)
 	}
 	third := startMember(t, &n, 4, echo{}, nil)
-	if _, err := third.DialRaftTo(within, id(5), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "the address has moved") {
+	if _, err := third.DialRaftTo(within, id(5), b.addr, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "the address has moved") {
 		t.Errorf("another member: %v", err)
 	}
 	twin := startMember(t, &n, 2, echo{}, nil)
-	if _, err := twin.DialRaftTo(within, id(2), b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "copy of its data directory") {
+	if _, err := twin.DialRaftTo(within, id(2), b.addr, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "copy of its data directory") {
 		t.Errorf("a twin: %v", err)
 	}
 	b.SawStart(id(3), 7)
 	old := startMember(t, &n, 3, echo{}, nil)
-	if _, err := old.DialRaft(within, b.addr); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "start 7") {
+	if _, err := old.DialRaft(within, b.addr, ""); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "start 7") {
 		t.Errorf("older start: %v", err)
 	}
-	if _, err := old.DialRaft(within, "127.0.0.1:1"); !errors.Is(err, ErrUnreachable) {
+	if _, err := old.DialRaft(within, "127.0.0.1:1", ""); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("nobody there: %v", err)
 	}
 	// Nobody accepts.
 	old.start.Store(7)
 	ctx, cancelSoon := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancelSoon()
-	if _, err := old.DialRaft(ctx, b.addr); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := old.DialRaft(ctx, b.addr, ""); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("not accepted: %v", err)
 	}
-	b.RaftConns().Close()
-	if _, err := b.RaftConns().Accept(); !errors.Is(err, net.ErrClosed) {
+	listener.Close()
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept after close: %v", err)
 	}
-	if _, err := old.DialRaft(within, b.addr); !errors.Is(err, ErrUnreachable) {
+	if _, err := old.DialRaft(within, b.addr, ""); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("listener closed: %v", err)
+	}
+}
+
+// Who takes part in another log is refused by either side, and a listener for
+// another log takes the place of the one before.
+func TestRaftOtherLog(t *testing.T) {
+	var n network
+	within, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	a, b := startMember(t, &n, 1, echo{}, nil), startMember(t, &n, 2, echo{}, nil)
+	if _, err := a.DialRaft(within, b.addr, ""); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("nobody listens yet: %v", err)
+	}
+	first := b.RaftConns("")
+	if _, err := a.DialRaft(within, b.addr, "2"); !errors.Is(err, ErrOtherLog) || !errors.Is(err, ErrRefused) {
+		t.Errorf("a dialer of another log: %v", err)
+	}
+	second := b.RaftConns("2")
+	if _, err := first.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accepting of the log before: %v", err)
+	}
+	if _, err := a.DialRaft(within, b.addr, ""); !errors.Is(err, ErrOtherLog) {
+		t.Errorf("a dialer of the log before: %v", err)
+	}
+	accepted := make(chan error, 1)
+	go func() {
+		c, err := second.Accept()
+		if err == nil {
+			err = c.Close()
+		}
+		accepted <- err
+	}()
+	if _, err := a.DialRaft(within, b.addr, "2"); err != nil {
+		t.Error(err)
+	}
+	if err := <-accepted; err != nil {
+		t.Error(err)
+	}
+	// A release that knows of no recoveries answers any log with its first one.
+	if err := checkLog("2", hello{}); !errors.Is(err, ErrOtherLog) {
+		t.Errorf("an answer without a log: %v", err)
 	}
 }
 

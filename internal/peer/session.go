@@ -106,7 +106,9 @@ func fromStatus(err error) error {
 	}
 	switch st.Code() {
 	case codes.FailedPrecondition:
-		return &refusal{st.Message()}
+		return &refusal{reason: st.Message()}
+	case codes.Aborted:
+		return &refusal{reason: st.Message(), otherLog: true}
 	case codes.Unimplemented:
 		return refuse("no member of ringd answers there: %s", st.Message())
 	}
@@ -119,6 +121,8 @@ func toStatus(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &r) && r.otherLog:
+		return status.Error(codes.Aborted, r.reason)
 	case errors.As(err, &r):
 		return status.Error(codes.FailedPrecondition, r.reason)
 	case errors.Is(err, errMalformed):

@@ -39,7 +39,7 @@ type Transport struct {
 	handler atomic.Pointer[Handler]
 	starts  starts
 	control controlConns
-	raft    *raftListener
+	raft    atomic.Pointer[raftListener] // nil until RaftConns
 	turned  turned
 
 	// Lock order: lane.mu before mu. Neither is held while anything else is
@@ -62,7 +62,6 @@ func New(config Config) (*Transport, error) {
 	t.mu.links = make(map[ring.MemberID]*link)
 	t.starts.init()
 	t.control.init()
-	t.raft = newRaftListener(config.Self)
 	return t, nil
 }
 
@@ -82,7 +81,9 @@ func (t *Transport) Close() error {
 	t.mu.closed = true
 	t.mu.Unlock()
 	t.cancel()
-	t.raft.Close()
+	if l := t.raft.Load(); l != nil {
+		l.Close()
+	}
 	t.control.close()
 	t.running.Wait()
 	return nil

@@ -31,6 +31,9 @@ type Options struct {
 	// MemtableBytes before it is flushed. Larger ones make fewer files and
 	// longer recoveries. Memtables count against the cache.
 	MemtableBytes uint64
+	// ReadOnly opens what is there already, and changes nothing of it. Apply must not
+	// be called then.
+	ReadOnly bool
 	// FS to use instead of the operating system's.
 	FS vfs.FS
 	// Logger for Pebble's own words; nil is slog.Default.
@@ -85,6 +88,8 @@ func (o Options) pebble(cache *pebble.Cache, fs vfs.FS) *pebble.Options {
 	po := &pebble.Options{
 		Cache:                       cache,
 		FS:                          fs,
+		ReadOnly:                    o.ReadOnly,
+		ErrorIfNotExists:            o.ReadOnly,
 		FormatMajorVersion:          format,
 		MemTableSize:                o.MemtableBytes,
 		MemTableStopWritesThreshold: memtablesMax,

@@ -1321,6 +1321,317 @@ func (x *InspectResponse) GetCopies() []*InspectResponse_Copy {
 	return nil
 }
 
+type RecoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accept_data_loss has to be true: changes of the cluster that only lost members
+	// knew of are gone afterwards.
+	AcceptDataLoss bool `protobuf:"varint,1,opt,name=accept_data_loss,json=acceptDataLoss,proto3" json:"accept_data_loss,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RecoverRequest) Reset() {
+	*x = RecoverRequest{}
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverRequest) ProtoMessage() {}
+
+func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
+func (*RecoverRequest) Descriptor() ([]byte, []int) {
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RecoverRequest) GetAcceptDataLoss() bool {
+	if x != nil {
+		return x.AcceptDataLoss
+	}
+	return false
+}
+
+type RecoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// epoch of the ring, in the new recovery generation.
+	Epoch *Epoch `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// member that the new log begins with, by name.
+	Member string `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
+	// reached are the names of the other members whose state was asked for.
+	Reached []string `protobuf:"bytes,3,rep,name=reached,proto3" json:"reached,omitempty"`
+	// moves_cancelled were under way.
+	MovesCancelled uint32 `protobuf:"varint,4,opt,name=moves_cancelled,json=movesCancelled,proto3" json:"moves_cancelled,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RecoverResponse) Reset() {
+	*x = RecoverResponse{}
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverResponse) ProtoMessage() {}
+
+func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
+func (*RecoverResponse) Descriptor() ([]byte, []int) {
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RecoverResponse) GetEpoch() *Epoch {
+	if x != nil {
+		return x.Epoch
+	}
+	return nil
+}
+
+func (x *RecoverResponse) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *RecoverResponse) GetReached() []string {
+	if x != nil {
+		return x.Reached
+	}
+	return nil
+}
+
+func (x *RecoverResponse) GetMovesCancelled() uint32 {
+	if x != nil {
+		return x.MovesCancelled
+	}
+	return 0
+}
+
+type SalvageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// directory is an absolute path on the host of the member asked: the data
+	// directory of a member that was removed from this cluster, or given up.
+	Directory     string `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SalvageRequest) Reset() {
+	*x = SalvageRequest{}
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SalvageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SalvageRequest) ProtoMessage() {}
+
+func (x *SalvageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SalvageRequest.ProtoReflect.Descriptor instead.
+func (*SalvageRequest) Descriptor() ([]byte, []int) {
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SalvageRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+type SalvageProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// member whose directory it is: its name, and id.
+	Member          string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	MemberId        string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	PartitionsTotal uint32 `protobuf:"varint,3,opt,name=partitions_total,json=partitionsTotal,proto3" json:"partitions_total,omitempty"`
+	PartitionsDone  uint32 `protobuf:"varint,4,opt,name=partitions_done,json=partitionsDone,proto3" json:"partitions_done,omitempty"`
+	// objects_read counts those that were read, hints for several slots several times.
+	ObjectsRead uint64 `protobuf:"varint,5,opt,name=objects_read,json=objectsRead,proto3" json:"objects_read,omitempty"`
+	BytesRead   uint64 `protobuf:"varint,6,opt,name=bytes_read,json=bytesRead,proto3" json:"bytes_read,omitempty"`
+	// copies_changed counts, of each object, the owners that learned something from it.
+	CopiesChanged uint64 `protobuf:"varint,7,opt,name=copies_changed,json=copiesChanged,proto3" json:"copies_changed,omitempty"`
+	// objects_hinted are now kept for owners that could not be reached.
+	ObjectsHinted uint64 `protobuf:"varint,8,opt,name=objects_hinted,json=objectsHinted,proto3" json:"objects_hinted,omitempty"`
+	// objects_left were neither merged nor kept for every owner: do it again.
+	ObjectsLeft uint64 `protobuf:"varint,9,opt,name=objects_left,json=objectsLeft,proto3" json:"objects_left,omitempty"`
+	// records_damaged could not be read.
+	RecordsDamaged uint64 `protobuf:"varint,10,opt,name=records_damaged,json=recordsDamaged,proto3" json:"records_damaged,omitempty"`
+	LastError      string `protobuf:"bytes,11,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// partitions_left have objects that are left.
+	PartitionsLeft []uint32 `protobuf:"varint,12,rep,packed,name=partitions_left,json=partitionsLeft,proto3" json:"partitions_left,omitempty"`
+	Done           bool     `protobuf:"varint,13,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SalvageProgress) Reset() {
+	*x = SalvageProgress{}
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SalvageProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SalvageProgress) ProtoMessage() {}
+
+func (x *SalvageProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SalvageProgress.ProtoReflect.Descriptor instead.
+func (*SalvageProgress) Descriptor() ([]byte, []int) {
+	return file_ringd_v1_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SalvageProgress) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *SalvageProgress) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *SalvageProgress) GetPartitionsTotal() uint32 {
+	if x != nil {
+		return x.PartitionsTotal
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetPartitionsDone() uint32 {
+	if x != nil {
+		return x.PartitionsDone
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetObjectsRead() uint64 {
+	if x != nil {
+		return x.ObjectsRead
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetBytesRead() uint64 {
+	if x != nil {
+		return x.BytesRead
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetCopiesChanged() uint64 {
+	if x != nil {
+		return x.CopiesChanged
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetObjectsHinted() uint64 {
+	if x != nil {
+		return x.ObjectsHinted
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetObjectsLeft() uint64 {
+	if x != nil {
+		return x.ObjectsLeft
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetRecordsDamaged() uint64 {
+	if x != nil {
+		return x.RecordsDamaged
+	}
+	return 0
+}
+
+func (x *SalvageProgress) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+func (x *SalvageProgress) GetPartitionsLeft() []uint32 {
+	if x != nil {
+		return x.PartitionsLeft
+	}
+	return nil
+}
+
+func (x *SalvageProgress) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
 type RingResponse_Partition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1334,7 +1645,7 @@ type RingResponse_Partition struct {
 
 func (x *RingResponse_Partition) Reset() {
 	*x = RingResponse_Partition{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1657,7 @@ func (x *RingResponse_Partition) String() string {
 func (*RingResponse_Partition) ProtoMessage() {}
 
 func (x *RingResponse_Partition) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[19]
+	mi := &file_ringd_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1704,7 @@ type InspectResponse_Dot struct {
 
 func (x *InspectResponse_Dot) Reset() {
 	*x = InspectResponse_Dot{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1716,7 @@ func (x *InspectResponse_Dot) String() string {
 func (*InspectResponse_Dot) ProtoMessage() {}
 
 func (x *InspectResponse_Dot) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[20]
+	mi := &file_ringd_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1762,7 @@ type InspectResponse_Copy struct {
 
 func (x *InspectResponse_Copy) Reset() {
 	*x = InspectResponse_Copy{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1774,7 @@ func (x *InspectResponse_Copy) String() string {
 func (*InspectResponse_Copy) ProtoMessage() {}
 
 func (x *InspectResponse_Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[21]
+	mi := &file_ringd_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1850,7 @@ type InspectResponse_Copy_Sibling struct {
 
 func (x *InspectResponse_Copy_Sibling) Reset() {
 	*x = InspectResponse_Copy_Sibling{}
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1862,7 @@ func (x *InspectResponse_Copy_Sibling) String() string {
 func (*InspectResponse_Copy_Sibling) ProtoMessage() {}
 
 func (x *InspectResponse_Copy_Sibling) ProtoReflect() protoreflect.Message {
-	mi := &file_ringd_v1_admin_proto_msgTypes[22]
+	mi := &file_ringd_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2082,33 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\x0eexpiry_unix_ms\x18\b \x01(\x03R\fexpiryUnixMs\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xa0\v\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\":\n" +
+	"\x0eRecoverRequest\x12(\n" +
+	"\x10accept_data_loss\x18\x01 \x01(\bR\x0eacceptDataLoss\"\x93\x01\n" +
+	"\x0fRecoverResponse\x12%\n" +
+	"\x05epoch\x18\x01 \x01(\v2\x0f.ringd.v1.EpochR\x05epoch\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\tR\x06member\x12\x18\n" +
+	"\areached\x18\x03 \x03(\tR\areached\x12'\n" +
+	"\x0fmoves_cancelled\x18\x04 \x01(\rR\x0emovesCancelled\".\n" +
+	"\x0eSalvageRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"\xd2\x03\n" +
+	"\x0fSalvageProgress\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x1b\n" +
+	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12)\n" +
+	"\x10partitions_total\x18\x03 \x01(\rR\x0fpartitionsTotal\x12'\n" +
+	"\x0fpartitions_done\x18\x04 \x01(\rR\x0epartitionsDone\x12!\n" +
+	"\fobjects_read\x18\x05 \x01(\x04R\vobjectsRead\x12\x1d\n" +
+	"\n" +
+	"bytes_read\x18\x06 \x01(\x04R\tbytesRead\x12%\n" +
+	"\x0ecopies_changed\x18\a \x01(\x04R\rcopiesChanged\x12%\n" +
+	"\x0eobjects_hinted\x18\b \x01(\x04R\robjectsHinted\x12!\n" +
+	"\fobjects_left\x18\t \x01(\x04R\vobjectsLeft\x12'\n" +
+	"\x0frecords_damaged\x18\n" +
+	" \x01(\x04R\x0erecordsDamaged\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\v \x01(\tR\tlastError\x12'\n" +
+	"\x0fpartitions_left\x18\f \x03(\rR\x0epartitionsLeft\x12\x12\n" +
+	"\x04done\x18\r \x01(\bR\x04done2\xa2\f\n" +
 	"\x05Admin\x12;\n" +
 	"\x06Status\x12\x17.ringd.v1.StatusRequest\x1a\x18.ringd.v1.StatusResponse\x125\n" +
 	"\x04Ring\x12\x15.ringd.v1.RingRequest\x1a\x16.ringd.v1.RingResponse\x12>\n" +
@@ -1793,7 +2130,9 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\tTransfers\x12\x1a.ringd.v1.TransfersRequest\x1a\x1b.ringd.v1.TransfersResponse\x12=\n" +
 	"\x06Verify\x12\x17.ringd.v1.VerifyRequest\x1a\x18.ringd.v1.VerifyProgress0\x01\x12I\n" +
 	"\n" +
-	"CheckTrees\x12\x1b.ringd.v1.CheckTreesRequest\x1a\x1c.ringd.v1.CheckTreesProgress0\x01B-Z+github.com/ringd/ringd/api/ringd/v1;ringdv1b\x06proto3"
+	"CheckTrees\x12\x1b.ringd.v1.CheckTreesRequest\x1a\x1c.ringd.v1.CheckTreesProgress0\x01\x12>\n" +
+	"\aRecover\x12\x18.ringd.v1.RecoverRequest\x1a\x19.ringd.v1.RecoverResponse\x12@\n" +
+	"\aSalvage\x12\x18.ringd.v1.SalvageRequest\x1a\x19.ringd.v1.SalvageProgress0\x01B-Z+github.com/ringd/ringd/api/ringd/v1;ringdv1b\x06proto3"
 
 var (
 	file_ringd_v1_admin_proto_rawDescOnce sync.Once
@@ -1808,7 +2147,7 @@ func file_ringd_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_ringd_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_ringd_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_ringd_v1_admin_proto_goTypes = []any{
 	(Member_Liveness)(0),                 // 0: ringd.v1.Member.Liveness
 	(*Member)(nil),                       // 1: ringd.v1.Member
@@ -1830,118 +2169,127 @@ var file_ringd_v1_admin_proto_goTypes = []any{
 	(*UpdateBucketTypeResponse)(nil),     // 17: ringd.v1.UpdateBucketTypeResponse
 	(*InspectRequest)(nil),               // 18: ringd.v1.InspectRequest
 	(*InspectResponse)(nil),              // 19: ringd.v1.InspectResponse
-	(*RingResponse_Partition)(nil),       // 20: ringd.v1.RingResponse.Partition
-	(*InspectResponse_Dot)(nil),          // 21: ringd.v1.InspectResponse.Dot
-	(*InspectResponse_Copy)(nil),         // 22: ringd.v1.InspectResponse.Copy
-	(*InspectResponse_Copy_Sibling)(nil), // 23: ringd.v1.InspectResponse.Copy.Sibling
-	nil,                                  // 24: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	(*Epoch)(nil),                        // 25: ringd.v1.Epoch
-	(*Moves)(nil),                        // 26: ringd.v1.Moves
-	(*Key)(nil),                          // 27: ringd.v1.Key
-	(*Count)(nil),                        // 28: ringd.v1.Count
-	(*durationpb.Duration)(nil),          // 29: google.protobuf.Duration
-	(*StageChangeRequest)(nil),           // 30: ringd.v1.StageChangeRequest
-	(*AbortRequest)(nil),                 // 31: ringd.v1.AbortRequest
-	(*PlanRequest)(nil),                  // 32: ringd.v1.PlanRequest
-	(*CommitRequest)(nil),                // 33: ringd.v1.CommitRequest
-	(*CancelRequest)(nil),                // 34: ringd.v1.CancelRequest
-	(*RemoveMemberRequest)(nil),          // 35: ringd.v1.RemoveMemberRequest
-	(*GetSettingsRequest)(nil),           // 36: ringd.v1.GetSettingsRequest
-	(*UpdateSettingsRequest)(nil),        // 37: ringd.v1.UpdateSettingsRequest
-	(*RepairRequest)(nil),                // 38: ringd.v1.RepairRequest
-	(*TransfersRequest)(nil),             // 39: ringd.v1.TransfersRequest
-	(*VerifyRequest)(nil),                // 40: ringd.v1.VerifyRequest
-	(*CheckTreesRequest)(nil),            // 41: ringd.v1.CheckTreesRequest
-	(*StageChangeResponse)(nil),          // 42: ringd.v1.StageChangeResponse
-	(*AbortResponse)(nil),                // 43: ringd.v1.AbortResponse
-	(*PlanResponse)(nil),                 // 44: ringd.v1.PlanResponse
-	(*CommitResponse)(nil),               // 45: ringd.v1.CommitResponse
-	(*CancelResponse)(nil),               // 46: ringd.v1.CancelResponse
-	(*RemoveMemberResponse)(nil),         // 47: ringd.v1.RemoveMemberResponse
-	(*GetSettingsResponse)(nil),          // 48: ringd.v1.GetSettingsResponse
-	(*UpdateSettingsResponse)(nil),       // 49: ringd.v1.UpdateSettingsResponse
-	(*RepairProgress)(nil),               // 50: ringd.v1.RepairProgress
-	(*TransfersResponse)(nil),            // 51: ringd.v1.TransfersResponse
-	(*VerifyProgress)(nil),               // 52: ringd.v1.VerifyProgress
-	(*CheckTreesProgress)(nil),           // 53: ringd.v1.CheckTreesProgress
+	(*RecoverRequest)(nil),               // 20: ringd.v1.RecoverRequest
+	(*RecoverResponse)(nil),              // 21: ringd.v1.RecoverResponse
+	(*SalvageRequest)(nil),               // 22: ringd.v1.SalvageRequest
+	(*SalvageProgress)(nil),              // 23: ringd.v1.SalvageProgress
+	(*RingResponse_Partition)(nil),       // 24: ringd.v1.RingResponse.Partition
+	(*InspectResponse_Dot)(nil),          // 25: ringd.v1.InspectResponse.Dot
+	(*InspectResponse_Copy)(nil),         // 26: ringd.v1.InspectResponse.Copy
+	(*InspectResponse_Copy_Sibling)(nil), // 27: ringd.v1.InspectResponse.Copy.Sibling
+	nil,                                  // 28: ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	(*Epoch)(nil),                        // 29: ringd.v1.Epoch
+	(*Moves)(nil),                        // 30: ringd.v1.Moves
+	(*Key)(nil),                          // 31: ringd.v1.Key
+	(*Count)(nil),                        // 32: ringd.v1.Count
+	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
+	(*StageChangeRequest)(nil),           // 34: ringd.v1.StageChangeRequest
+	(*AbortRequest)(nil),                 // 35: ringd.v1.AbortRequest
+	(*PlanRequest)(nil),                  // 36: ringd.v1.PlanRequest
+	(*CommitRequest)(nil),                // 37: ringd.v1.CommitRequest
+	(*CancelRequest)(nil),                // 38: ringd.v1.CancelRequest
+	(*RemoveMemberRequest)(nil),          // 39: ringd.v1.RemoveMemberRequest
+	(*GetSettingsRequest)(nil),           // 40: ringd.v1.GetSettingsRequest
+	(*UpdateSettingsRequest)(nil),        // 41: ringd.v1.UpdateSettingsRequest
+	(*RepairRequest)(nil),                // 42: ringd.v1.RepairRequest
+	(*TransfersRequest)(nil),             // 43: ringd.v1.TransfersRequest
+	(*VerifyRequest)(nil),                // 44: ringd.v1.VerifyRequest
+	(*CheckTreesRequest)(nil),            // 45: ringd.v1.CheckTreesRequest
+	(*StageChangeResponse)(nil),          // 46: ringd.v1.StageChangeResponse
+	(*AbortResponse)(nil),                // 47: ringd.v1.AbortResponse
+	(*PlanResponse)(nil),                 // 48: ringd.v1.PlanResponse
+	(*CommitResponse)(nil),               // 49: ringd.v1.CommitResponse
+	(*CancelResponse)(nil),               // 50: ringd.v1.CancelResponse
+	(*RemoveMemberResponse)(nil),         // 51: ringd.v1.RemoveMemberResponse
+	(*GetSettingsResponse)(nil),          // 52: ringd.v1.GetSettingsResponse
+	(*UpdateSettingsResponse)(nil),       // 53: ringd.v1.UpdateSettingsResponse
+	(*RepairProgress)(nil),               // 54: ringd.v1.RepairProgress
+	(*TransfersResponse)(nil),            // 55: ringd.v1.TransfersResponse
+	(*VerifyProgress)(nil),               // 56: ringd.v1.VerifyProgress
+	(*CheckTreesProgress)(nil),           // 57: ringd.v1.CheckTreesProgress
 }
 var file_ringd_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: ringd.v1.Member.liveness:type_name -> ringd.v1.Member.Liveness
 	2,  // 1: ringd.v1.Member.disk:type_name -> ringd.v1.Disk
 	1,  // 2: ringd.v1.StatusResponse.self:type_name -> ringd.v1.Member
-	25, // 3: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
+	29, // 3: ringd.v1.StatusResponse.epoch:type_name -> ringd.v1.Epoch
 	1,  // 4: ringd.v1.StatusResponse.members:type_name -> ringd.v1.Member
-	26, // 5: ringd.v1.StatusResponse.moves:type_name -> ringd.v1.Moves
-	27, // 6: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
-	25, // 7: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
+	30, // 5: ringd.v1.StatusResponse.moves:type_name -> ringd.v1.Moves
+	31, // 6: ringd.v1.RingRequest.key:type_name -> ringd.v1.Key
+	29, // 7: ringd.v1.RingResponse.epoch:type_name -> ringd.v1.Epoch
 	1,  // 8: ringd.v1.RingResponse.members:type_name -> ringd.v1.Member
-	20, // 9: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
+	24, // 9: ringd.v1.RingResponse.rows:type_name -> ringd.v1.RingResponse.Partition
 	1,  // 10: ringd.v1.MembersResponse.members:type_name -> ringd.v1.Member
-	28, // 11: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
-	28, // 12: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
-	28, // 13: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
-	28, // 14: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
-	28, // 15: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
-	29, // 16: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
-	29, // 17: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
+	32, // 11: ringd.v1.BucketType.r:type_name -> ringd.v1.Count
+	32, // 12: ringd.v1.BucketType.w:type_name -> ringd.v1.Count
+	32, // 13: ringd.v1.BucketType.pr:type_name -> ringd.v1.Count
+	32, // 14: ringd.v1.BucketType.pw:type_name -> ringd.v1.Count
+	32, // 15: ringd.v1.BucketType.dw:type_name -> ringd.v1.Count
+	33, // 16: ringd.v1.BucketType.timeout:type_name -> google.protobuf.Duration
+	33, // 17: ringd.v1.BucketType.default_ttl:type_name -> google.protobuf.Duration
 	9,  // 18: ringd.v1.CreateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
 	9,  // 19: ringd.v1.CreateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
 	9,  // 20: ringd.v1.ListBucketTypesResponse.bucket_types:type_name -> ringd.v1.BucketType
 	9,  // 21: ringd.v1.DescribeBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
 	9,  // 22: ringd.v1.UpdateBucketTypeRequest.bucket_type:type_name -> ringd.v1.BucketType
 	9,  // 23: ringd.v1.UpdateBucketTypeResponse.bucket_type:type_name -> ringd.v1.BucketType
-	27, // 24: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
-	22, // 25: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
-	1,  // 26: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
-	21, // 27: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
-	23, // 28: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
-	21, // 29: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
-	24, // 30: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
-	3,  // 31: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
-	5,  // 32: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
-	7,  // 33: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
-	30, // 34: ringd.v1.Admin.StageChange:input_type -> ringd.v1.StageChangeRequest
-	31, // 35: ringd.v1.Admin.Abort:input_type -> ringd.v1.AbortRequest
-	32, // 36: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
-	33, // 37: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
-	34, // 38: ringd.v1.Admin.Cancel:input_type -> ringd.v1.CancelRequest
-	35, // 39: ringd.v1.Admin.RemoveMember:input_type -> ringd.v1.RemoveMemberRequest
-	10, // 40: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
-	12, // 41: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
-	14, // 42: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
-	16, // 43: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
-	18, // 44: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
-	36, // 45: ringd.v1.Admin.GetSettings:input_type -> ringd.v1.GetSettingsRequest
-	37, // 46: ringd.v1.Admin.UpdateSettings:input_type -> ringd.v1.UpdateSettingsRequest
-	38, // 47: ringd.v1.Admin.Repair:input_type -> ringd.v1.RepairRequest
-	39, // 48: ringd.v1.Admin.Transfers:input_type -> ringd.v1.TransfersRequest
-	40, // 49: ringd.v1.Admin.Verify:input_type -> ringd.v1.VerifyRequest
-	41, // 50: ringd.v1.Admin.CheckTrees:input_type -> ringd.v1.CheckTreesRequest
-	4,  // 51: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
-	6,  // 52: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
-	8,  // 53: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
-	42, // 54: ringd.v1.Admin.StageChange:output_type -> ringd.v1.StageChangeResponse
-	43, // 55: ringd.v1.Admin.Abort:output_type -> ringd.v1.AbortResponse
-	44, // 56: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
-	45, // 57: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
-	46, // 58: ringd.v1.Admin.Cancel:output_type -> ringd.v1.CancelResponse
-	47, // 59: ringd.v1.Admin.RemoveMember:output_type -> ringd.v1.RemoveMemberResponse
-	11, // 60: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
-	13, // 61: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
-	15, // 62: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
-	17, // 63: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
-	19, // 64: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
-	48, // 65: ringd.v1.Admin.GetSettings:output_type -> ringd.v1.GetSettingsResponse
-	49, // 66: ringd.v1.Admin.UpdateSettings:output_type -> ringd.v1.UpdateSettingsResponse
-	50, // 67: ringd.v1.Admin.Repair:output_type -> ringd.v1.RepairProgress
-	51, // 68: ringd.v1.Admin.Transfers:output_type -> ringd.v1.TransfersResponse
-	52, // 69: ringd.v1.Admin.Verify:output_type -> ringd.v1.VerifyProgress
-	53, // 70: ringd.v1.Admin.CheckTrees:output_type -> ringd.v1.CheckTreesProgress
-	51, // [51:71] is the sub-list for method output_type
-	31, // [31:51] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	31, // 24: ringd.v1.InspectRequest.key:type_name -> ringd.v1.Key
+	26, // 25: ringd.v1.InspectResponse.copies:type_name -> ringd.v1.InspectResponse.Copy
+	29, // 26: ringd.v1.RecoverResponse.epoch:type_name -> ringd.v1.Epoch
+	1,  // 27: ringd.v1.InspectResponse.Copy.member:type_name -> ringd.v1.Member
+	25, // 28: ringd.v1.InspectResponse.Copy.context:type_name -> ringd.v1.InspectResponse.Dot
+	27, // 29: ringd.v1.InspectResponse.Copy.siblings:type_name -> ringd.v1.InspectResponse.Copy.Sibling
+	25, // 30: ringd.v1.InspectResponse.Copy.Sibling.dot:type_name -> ringd.v1.InspectResponse.Dot
+	28, // 31: ringd.v1.InspectResponse.Copy.Sibling.metadata:type_name -> ringd.v1.InspectResponse.Copy.Sibling.MetadataEntry
+	3,  // 32: ringd.v1.Admin.Status:input_type -> ringd.v1.StatusRequest
+	5,  // 33: ringd.v1.Admin.Ring:input_type -> ringd.v1.RingRequest
+	7,  // 34: ringd.v1.Admin.Members:input_type -> ringd.v1.MembersRequest
+	34, // 35: ringd.v1.Admin.StageChange:input_type -> ringd.v1.StageChangeRequest
+	35, // 36: ringd.v1.Admin.Abort:input_type -> ringd.v1.AbortRequest
+	36, // 37: ringd.v1.Admin.Plan:input_type -> ringd.v1.PlanRequest
+	37, // 38: ringd.v1.Admin.Commit:input_type -> ringd.v1.CommitRequest
+	38, // 39: ringd.v1.Admin.Cancel:input_type -> ringd.v1.CancelRequest
+	39, // 40: ringd.v1.Admin.RemoveMember:input_type -> ringd.v1.RemoveMemberRequest
+	10, // 41: ringd.v1.Admin.CreateBucketType:input_type -> ringd.v1.CreateBucketTypeRequest
+	12, // 42: ringd.v1.Admin.ListBucketTypes:input_type -> ringd.v1.ListBucketTypesRequest
+	14, // 43: ringd.v1.Admin.DescribeBucketType:input_type -> ringd.v1.DescribeBucketTypeRequest
+	16, // 44: ringd.v1.Admin.UpdateBucketType:input_type -> ringd.v1.UpdateBucketTypeRequest
+	18, // 45: ringd.v1.Admin.Inspect:input_type -> ringd.v1.InspectRequest
+	40, // 46: ringd.v1.Admin.GetSettings:input_type -> ringd.v1.GetSettingsRequest
+	41, // 47: ringd.v1.Admin.UpdateSettings:input_type -> ringd.v1.UpdateSettingsRequest
+	42, // 48: ringd.v1.Admin.Repair:input_type -> ringd.v1.RepairRequest
+	43, // 49: ringd.v1.Admin.Transfers:input_type -> ringd.v1.TransfersRequest
+	44, // 50: ringd.v1.Admin.Verify:input_type -> ringd.v1.VerifyRequest
+	45, // 51: ringd.v1.Admin.CheckTrees:input_type -> ringd.v1.CheckTreesRequest
+	20, // 52: ringd.v1.Admin.Recover:input_type -> ringd.v1.RecoverRequest
+	22, // 53: ringd.v1.Admin.Salvage:input_type -> ringd.v1.SalvageRequest
+	4,  // 54: ringd.v1.Admin.Status:output_type -> ringd.v1.StatusResponse
+	6,  // 55: ringd.v1.Admin.Ring:output_type -> ringd.v1.RingResponse
+	8,  // 56: ringd.v1.Admin.Members:output_type -> ringd.v1.MembersResponse
+	46, // 57: ringd.v1.Admin.StageChange:output_type -> ringd.v1.StageChangeResponse
+	47, // 58: ringd.v1.Admin.Abort:output_type -> ringd.v1.AbortResponse
+	48, // 59: ringd.v1.Admin.Plan:output_type -> ringd.v1.PlanResponse
+	49, // 60: ringd.v1.Admin.Commit:output_type -> ringd.v1.CommitResponse
+	50, // 61: ringd.v1.Admin.Cancel:output_type -> ringd.v1.CancelResponse
+	51, // 62: ringd.v1.Admin.RemoveMember:output_type -> ringd.v1.RemoveMemberResponse
+	11, // 63: ringd.v1.Admin.CreateBucketType:output_type -> ringd.v1.CreateBucketTypeResponse
+	13, // 64: ringd.v1.Admin.ListBucketTypes:output_type -> ringd.v1.ListBucketTypesResponse
+	15, // 65: ringd.v1.Admin.DescribeBucketType:output_type -> ringd.v1.DescribeBucketTypeResponse
+	17, // 66: ringd.v1.Admin.UpdateBucketType:output_type -> ringd.v1.UpdateBucketTypeResponse
+	19, // 67: ringd.v1.Admin.Inspect:output_type -> ringd.v1.InspectResponse
+	52, // 68: ringd.v1.Admin.GetSettings:output_type -> ringd.v1.GetSettingsResponse
+	53, // 69: ringd.v1.Admin.UpdateSettings:output_type -> ringd.v1.UpdateSettingsResponse
+	54, // 70: ringd.v1.Admin.Repair:output_type -> ringd.v1.RepairProgress
+	55, // 71: ringd.v1.Admin.Transfers:output_type -> ringd.v1.TransfersResponse
+	56, // 72: ringd.v1.Admin.Verify:output_type -> ringd.v1.VerifyProgress
+	57, // 73: ringd.v1.Admin.CheckTrees:output_type -> ringd.v1.CheckTreesProgress
+	21, // 74: ringd.v1.Admin.Recover:output_type -> ringd.v1.RecoverResponse
+	23, // 75: ringd.v1.Admin.Salvage:output_type -> ringd.v1.SalvageProgress
+	54, // [54:76] is the sub-list for method output_type
+	32, // [32:54] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_ringd_v1_admin_proto_init() }
@@ -1961,7 +2309,7 @@ func file_ringd_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ringd_v1_admin_proto_rawDesc), len(file_ringd_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

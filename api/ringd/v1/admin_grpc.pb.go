@@ -39,6 +39,8 @@ const (
 	Admin_Transfers_FullMethodName          = "/ringd.v1.Admin/Transfers"
 	Admin_Verify_FullMethodName             = "/ringd.v1.Admin/Verify"
 	Admin_CheckTrees_FullMethodName         = "/ringd.v1.Admin/CheckTrees"
+	Admin_Recover_FullMethodName            = "/ringd.v1.Admin/Recover"
+	Admin_Salvage_FullMethodName            = "/ringd.v1.Admin/Salvage"
 )
 
 // AdminClient is the client API for Admin service.
@@ -88,6 +90,13 @@ type AdminClient interface {
 	// CheckTrees holds the hash trees of the member asked against its data, and
 	// sets right what is wrong.
 	CheckTrees(ctx context.Context, in *CheckTreesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckTreesProgress], error)
+	// Recover, for when a majority of the members that vote is gone for good, has the
+	// member asked begin a new log of what is agreed on, with the newest state that it
+	// and the members that it reaches have. Ask one member, once.
+	Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error)
+	// Salvage has the owners merge all that a data directory on the host of the member
+	// asked holds. Doing it again changes nothing more.
+	Salvage(ctx context.Context, in *SalvageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SalvageProgress], error)
 }
 
 type adminClient struct {
@@ -325,6 +334,35 @@ func (c *adminClient) CheckTrees(ctx context.Context, in *CheckTreesRequest, opt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_CheckTreesClient = grpc.ServerStreamingClient[CheckTreesProgress]
 
+func (c *adminClient) Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecoverResponse)
+	err := c.cc.Invoke(ctx, Admin_Recover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Salvage(ctx context.Context, in *SalvageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SalvageProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[3], Admin_Salvage_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SalvageRequest, SalvageProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SalvageClient = grpc.ServerStreamingClient[SalvageProgress]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -372,6 +410,13 @@ type AdminServer interface {
 	// CheckTrees holds the hash trees of the member asked against its data, and
 	// sets right what is wrong.
 	CheckTrees(*CheckTreesRequest, grpc.ServerStreamingServer[CheckTreesProgress]) error
+	// Recover, for when a majority of the members that vote is gone for good, has the
+	// member asked begin a new log of what is agreed on, with the newest state that it
+	// and the members that it reaches have. Ask one member, once.
+	Recover(context.Context, *RecoverRequest) (*RecoverResponse, error)
+	// Salvage has the owners merge all that a data directory on the host of the member
+	// asked holds. Doing it again changes nothing more.
+	Salvage(*SalvageRequest, grpc.ServerStreamingServer[SalvageProgress]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -441,6 +486,12 @@ func (UnimplementedAdminServer) Verify(*VerifyRequest, grpc.ServerStreamingServe
 }
 func (UnimplementedAdminServer) CheckTrees(*CheckTreesRequest, grpc.ServerStreamingServer[CheckTreesProgress]) error {
 	return status.Error(codes.Unimplemented, "method CheckTrees not implemented")
+}
+func (UnimplementedAdminServer) Recover(context.Context, *RecoverRequest) (*RecoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Recover not implemented")
+}
+func (UnimplementedAdminServer) Salvage(*SalvageRequest, grpc.ServerStreamingServer[SalvageProgress]) error {
+	return status.Error(codes.Unimplemented, "method Salvage not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -802,6 +853,35 @@ func _Admin_CheckTrees_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_CheckTreesServer = grpc.ServerStreamingServer[CheckTreesProgress]
 
+func _Admin_Recover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Recover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Recover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Recover(ctx, req.(*RecoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Salvage_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SalvageRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Salvage(m, &grpc.GenericServerStream[SalvageRequest, SalvageProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SalvageServer = grpc.ServerStreamingServer[SalvageProgress]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -877,6 +957,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Transfers",
 			Handler:    _Admin_Transfers_Handler,
 		},
+		{
+			MethodName: "Recover",
+			Handler:    _Admin_Recover_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -892,6 +976,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "CheckTrees",
 			Handler:       _Admin_CheckTrees_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Salvage",
+			Handler:       _Admin_Salvage_Handler,
 			ServerStreams: true,
 		},
 	},

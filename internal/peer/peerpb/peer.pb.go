@@ -215,8 +215,11 @@ type Hello struct {
 	WireMin uint32 `protobuf:"varint,5,opt,name=wire_min,json=wireMin,proto3" json:"wire_min,omitempty"`
 	WireMax uint32 `protobuf:"varint,6,opt,name=wire_max,json=wireMax,proto3" json:"wire_max,omitempty"`
 	// capabilities name what the speaker can do beyond its wire version.
-	Capabilities  []string `protobuf:"bytes,7,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
-	Epoch         *Epoch   `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Capabilities []string `protobuf:"bytes,7,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	Epoch        *Epoch   `protobuf:"bytes,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// log, on streams of the agreed log, is the one that the speaker takes part in;
+	// empty for the first of a cluster.
+	Log           string `protobuf:"bytes,9,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +308,13 @@ func (x *Hello) GetEpoch() *Epoch {
 		return x.Epoch
 	}
 	return nil
+}
+
+func (x *Hello) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
 }
 
 // Epoch orders rings.
@@ -3245,7 +3255,7 @@ var File_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x11peerpb/peer.proto\x12\rringd.peer.v1\"\xf5\x01\n" +
+	"\x11peerpb/peer.proto\x12\rringd.peer.v1\"\x87\x02\n" +
 	"\x05Hello\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x16\n" +
@@ -3256,7 +3266,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\bwire_min\x18\x05 \x01(\rR\awireMin\x12\x19\n" +
 	"\bwire_max\x18\x06 \x01(\rR\awireMax\x12\"\n" +
 	"\fcapabilities\x18\a \x03(\tR\fcapabilities\x12*\n" +
-	"\x05epoch\x18\b \x01(\v2\x14.ringd.peer.v1.EpochR\x05epoch\"?\n" +
+	"\x05epoch\x18\b \x01(\v2\x14.ringd.peer.v1.EpochR\x05epoch\x12\x10\n" +
+	"\x03log\x18\t \x01(\tR\x03log\"?\n" +
 	"\x05Epoch\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +

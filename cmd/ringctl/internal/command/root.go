@@ -109,7 +109,8 @@ format" the format of import and export.`,
 		}
 	}
 	group("cluster", a.status(), a.members(), a.ring(), a.join(), a.leave(), a.replace(), a.remove(), a.setWeight(), a.setZone(),
-		a.plan(), a.commit(), a.abort(), a.cancel(), a.bucketType(), a.settings(), a.repair(), a.verify(), a.transfers())
+		a.plan(), a.commit(), a.abort(), a.cancel(), a.bucketType(), a.settings(), a.repair(), a.verify(), a.transfers(),
+		a.recovering(), a.salvage())
 	group("data", a.get(), a.put(), a.delete(), a.keys(), a.buckets(), a.bucket(), a.inspect(), a.importing(), a.exporting())
 	root.AddCommand(a.versionCommand(), completion(), exitCodes(), format())
 	markErrors(root)
