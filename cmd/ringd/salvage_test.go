@@ -136,11 +136,24 @@ func TestSalvage(t *testing.T) {
 	}
 	damage(t, gone.Dir, r.Rows[0].Id, "lone", "b", broken)
 
+	// What an owner that is away lacks is kept for it.
+	c.Members[2].Kill()
 	first := salvaged(t, c.Members[1], gone.Dir)
-	t.Logf("first: %v", first)
-	if first.Member != "m3" || first.RecordsDamaged != 1 || first.CopiesChanged != uint64(len(own)-1) || first.ObjectsLeft+first.ObjectsHinted > 0 || len(first.PartitionsLeft) > 0 || !strings.Contains(first.LastError, broken) {
+	if first.Member != "m3" || first.RecordsDamaged != 1 || first.CopiesChanged == 0 || first.CopiesChanged > uint64(len(own)-1) || first.ObjectsHinted == 0 || first.ObjectsLeft > 0 || len(first.PartitionsLeft) > 0 || !strings.Contains(first.LastError, broken) {
 		t.Errorf("of %d keys: %v", len(own), first)
 	}
+	if again := salvaged(t, c.Members[1], gone.Dir); again.CopiesChanged+again.ObjectsHinted+again.ObjectsLeft > 0 {
+		t.Errorf("at once again: %v", again)
+	}
+	c.Members[2].Start()
+	c.WaitServing()
+	proctest.Wait(t, "what is kept to be given away", func(ctx context.Context) error {
+		r, err := proctest.Admin(t, c.Members[1]).Transfers(ctx, &ringdv1.TransfersRequest{})
+		if err == nil && r.Hints.Delivered < first.ObjectsHinted {
+			err = fmt.Errorf("%d of %d are delivered", r.Hints.Delivered, first.ObjectsHinted)
+		}
+		return err
+	})
 	for _, key := range own {
 		o, err := lone.Get(within(t), key)
 		switch {

@@ -59,9 +59,10 @@ type Cluster struct {
 		commits  []*ringdv1.CommitRequest
 		statuses int // of the first member that were answered
 
-		settings map[string]string // that were changed
-		repairs  Repairs
-		asked    []proto.Message
+		settings   map[string]string // that were changed
+		repairs    Repairs
+		recoveries Recoveries
+		asked      []proto.Message
 	}
 }
 
