@@ -105,33 +105,44 @@ func fillForMove(b *testing.B, c *proctest.Cluster) (keys int64) {
 	return keys
 }
 
-// replaceLast begins to move all to a new member, which takes the place of the one
-// that there is. That ends by itself once it has nothing any more.
-func replaceLast(b *testing.B, c *proctest.Cluster) (from, to *proctest.Process) {
+// oneMore starts a member that is to take the place of the one that there is.
+func oneMore(b *testing.B, c *proctest.Cluster) (from, to *proctest.Process) {
 	b.Helper()
 	from = c.Members[0]
-	name := from.Name + "+"
-	joining(b, c, name)
-	to = c.Members[1]
-	stage(b, from, change(from.Name, ringdv1.MemberChange_LEAVE), change(name, ringdv1.MemberChange_JOIN))
-	return from, to
+	joining(b, c, from.Name+"+")
+	return from, c.Members[1]
+}
+
+// beginMoves has all that a member has move to another. It ends by itself once it has
+// nothing any more.
+func beginMoves(b *testing.B, from, to *proctest.Process) {
+	b.Helper()
+	changes := []*ringdv1.MemberChange{change(from.Name, ringdv1.MemberChange_LEAVE)}
+	for _, m := range proctest.Status(b, from).Members {
+		if m.Name == to.Name && m.State == "new" {
+			changes = append(changes, change(to.Name, ringdv1.MemberChange_JOIN))
+		}
+	}
+	stage(b, from, changes...)
+	commit(b, from)
 }
 
 // moveAll moves everything at full rate, and returns the bytes of values per second.
 func moveAll(b *testing.B, c *proctest.Cluster) (rate float64) {
-	from, to := replaceLast(b, c)
+	from, to := oneMore(b, c)
+	calm(b, from, to)
 	plain, plainCPU := plainCopy(b, *moveBytes)
 	source, target := observe(b, from), observe(b, to)
 	profiled := profile(b, from, to)
+	admin := proctest.Admin(b, to)
 	began := time.Now()
-	commit(b, from)
-	proctest.Wait(b, "all to have moved", func(context.Context) error {
-		for _, m := range proctest.Status(b, to).Members {
-			if m.Name == to.Name && m.Slots < movePartitions {
-				return fmt.Errorf("%d slots have", m.Slots)
-			}
+	beginMoves(b, from, to)
+	waitLong(b, func(ctx context.Context) bool {
+		s, err := admin.Status(ctx, &ringdv1.StatusRequest{})
+		if err != nil {
+			b.Fatal(err)
 		}
-		return nil
+		return slices.ContainsFunc(s.Members, func(m *ringdv1.Member) bool { return m.Name == to.Name && m.Slots == movePartitions })
 	})
 	took := time.Since(began)
 	source.end()
@@ -167,27 +178,28 @@ func moveAll(b *testing.B, c *proctest.Cluster) (rate float64) {
 // with that while nothing moves. The data differ in where they are as little as they
 // can: the windows of a pair follow each other.
 func keptWhileMoving(b *testing.B, c *proctest.Cluster, keys, rate int64) {
-	from, to := replaceLast(b, c)
+	from, to := oneMore(b, c)
+	admin := proctest.Admin(b, from)
 	bucket := c.Client().Bucket("b")
 	moving := false
 	move := func() {
-		commit(b, from)
+		beginMoves(b, from, to)
 		moving = true
 		// What goes through at once is no part of the rate.
-		proctest.Wait(b, "the burst to be over", func(context.Context) error {
-			if moved := bytesMoved(b, from); moved < max(transferBurst, rate)+rate {
-				return fmt.Errorf("%d bytes have moved", moved)
-			}
-			return nil
+		waitLong(b, func(context.Context) bool {
+			moved, _ := bytesMoved(b, admin)
+			return moved >= max(transferBurst, rate)+rate
 		})
 	}
 	hold := func() {
-		if _, err := proctest.Admin(b, from).Cancel(within(b), &ringdv1.CancelRequest{}); err != nil {
+		if _, err := admin.Cancel(within(b), &ringdv1.CancelRequest{}); err != nil {
 			b.Fatal(err)
 		}
 		moving = false
 		settled(b, from, to)
+		calm(b, from, to)
 	}
+	calm(b, from, to)
 	throughput(b, bucket, keys) // warm
 	var kept []float64
 	var moved, elapsed float64
@@ -201,14 +213,16 @@ func keptWhileMoving(b *testing.B, c *proctest.Cluster, keys, rate int64) {
 			case on == 0 && moving:
 				hold()
 			}
-			before, began := bytesMoved(b, from), time.Now()
+			before, _ := bytesMoved(b, admin)
+			began := time.Now()
 			ops[on] = throughput(b, bucket, keys)
 			if on == 0 {
 				continue
 			}
-			moved += float64(bytesMoved(b, from) - before)
+			after, active := bytesMoved(b, admin)
+			moved += float64(after - before)
 			elapsed += time.Since(began).Seconds()
-			if len(proctest.Status(b, from).Moves.GetActive()) == 0 {
+			if active == 0 {
 				b.Fatal("everything has moved before the window ended: use a larger -ringd.movebytes, or a shorter -ringd.window")
 			}
 		}
@@ -221,6 +235,30 @@ func keptWhileMoving(b *testing.B, c *proctest.Cluster, keys, rate int64) {
 	b.ReportMetric(kept[len(kept)/2], "kept")
 	b.ReportMetric(kept[0], "kept-least")
 	b.ReportMetric(kept[len(kept)-1], "kept-most")
+}
+
+// calm waits until processes do next to nothing: a store that was written to goes on
+// rearranging it for a while.
+func calm(b *testing.B, processes ...*proctest.Process) {
+	b.Helper()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var before time.Duration
+	for {
+		var used time.Duration
+		for _, p := range processes {
+			d, err := cpuOf(p)
+			if err != nil {
+				b.Skipf("no /proc: %v", err)
+			}
+			used += d
+		}
+		if used-before < 100*time.Millisecond {
+			return
+		}
+		before = used
+		<-tick.C
+	}
 }
 
 // throughput is operations per second in one window.
@@ -257,20 +295,43 @@ func throughput(b *testing.B, bucket *client.Bucket, keys int64) float64 {
 	return float64(done.Load()) / time.Since(began).Seconds()
 }
 
-// bytesMoved are about those that have left a member since nothing moved.
-func bytesMoved(b *testing.B, from *proctest.Process) int64 {
-	s := proctest.Status(b, from)
-	moved := *moveBytes / movePartitions * int64(s.Moves.GetDone())
-	r, err := proctest.Admin(b, from).Transfers(within(b), &ringdv1.TransfersRequest{})
+// bytesMoved are about those that have left a member since nothing moved, and the
+// moves that are under way.
+func bytesMoved(b *testing.B, from ringdv1.AdminClient) (moved int64, active int) {
+	ctx, cancel := context.WithTimeout(context.Background(), proctest.Within)
+	defer cancel()
+	s, err := from.Status(ctx, &ringdv1.StatusRequest{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	r, err := from.Transfers(ctx, &ringdv1.TransfersRequest{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	moved = *moveBytes / movePartitions * int64(s.Moves.GetDone())
 	for _, t := range r.Transfers {
 		if t.Kind == "move" {
 			moved += int64(t.BytesDone)
 		}
 	}
-	return moved
+	return moved, len(s.Moves.GetActive())
+}
+
+// waitLong asks again and again until it is so. There is no other bound than that of
+// go test: how long a move takes is what is measured.
+func waitLong(b *testing.B, ask func(context.Context) bool) {
+	b.Helper()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), proctest.Within)
+		done := ask(ctx)
+		cancel()
+		if done {
+			return
+		}
+		<-tick.C
+	}
 }
 
 // observed is what a process takes up while it is watched.
