@@ -103,7 +103,8 @@ func (m *Move) Step(now time.Time, e replica.Event) Effects {
 	}
 	m.advance(now, &fx)
 	if m.finished || m.err != nil {
-		return Effects{Finished: true, Err: m.err}
+		// What is still sent ends the sessions of a comparison that failed.
+		return Effects{Sends: fx.Sends, Finished: true, Err: m.err}
 	}
 	return fx
 }
