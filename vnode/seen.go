@@ -206,15 +206,25 @@ func appendSeen(dst []byte, seen causal.Vector) []byte {
 }
 
 func decodeSeen(src []byte) (causal.Vector, error) {
-	if len(src) < 6 {
+	body, err := unseal(src, seenVersion, 1)
+	if err != nil {
+		return nil, err
+	}
+	return causal.DecodeVector(body)
+}
+
+// unseal returns what stands between a record's version and its CRC-32C: at least
+// so many bytes.
+func unseal(src []byte, version byte, least int) ([]byte, error) {
+	if len(src) < 1+least+4 {
 		return nil, fmt.Errorf("%d bytes: %w", len(src), causal.ErrMalformed)
 	}
 	body := src[:len(src)-4]
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(src[len(body):]) {
 		return nil, causal.ErrChecksum
 	}
-	if body[0] != seenVersion {
+	if body[0] != version {
 		return nil, fmt.Errorf("version %d: %w", body[0], causal.ErrVersion)
 	}
-	return causal.DecodeVector(body[1:])
+	return body[1:], nil
 }

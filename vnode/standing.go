@@ -3,7 +3,6 @@ package vnode
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"github.com/ringd/ringd/causal"
@@ -304,18 +303,12 @@ func (s standing) append(dst []byte) []byte {
 
 func decodeStanding(src []byte) (standing, error) {
 	var s standing
-	if len(src) < 2+4 {
-		return s, fmt.Errorf("%d bytes: %w", len(src), causal.ErrMalformed)
+	rest, err := unseal(src, standingVersion, 1)
+	if err != nil {
+		return s, err
 	}
-	body := src[:len(src)-4]
-	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(src[len(body):]) {
-		return s, causal.ErrChecksum
-	}
-	if body[0] != standingVersion {
-		return s, fmt.Errorf("version %d: %w", body[0], causal.ErrVersion)
-	}
-	s.settled, s.started = body[1]&1 != 0, body[1]&2 != 0
-	rest := body[2:]
+	s.settled, s.started = rest[0]&1 != 0, rest[0]&2 != 0
+	rest = rest[1:]
 	number := func() uint64 {
 		n, size := binary.Uvarint(rest)
 		if size <= 0 {

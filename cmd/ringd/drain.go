@@ -5,14 +5,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/ringd/ringd/internal/member"
 )
-
-// outWithin bounds waiting for a member that has left to be taken out of the log:
-// majorities count right only then.
-const outWithin = 10 * time.Second
 
 // drain has the member leave before it is stopped, and serve meanwhile. It gives up
 // after config.DrainWithin, and at a second signal. Stopped is the context that the
@@ -32,10 +27,10 @@ func drain(stopped context.Context, m *member.Member, config member.Config) erro
 			log.Warn("stopping without having left", "reason", err)
 			return nil
 		}
+		// It ends once it is out of the log: majorities count right only then.
 		select {
 		case <-m.Failed():
 		case <-ctx.Done():
-		case <-time.After(outWithin):
 		}
 	case err := <-m.Failed():
 		cancel()

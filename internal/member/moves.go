@@ -70,15 +70,13 @@ func newMover(r *repairer) *mover {
 // more.
 func (m *mover) run(ctx context.Context) {
 	defer m.running.Wait()
-	m.running.Go(func() { m.dropWhatIsOver(ctx) })
-	ticker := time.NewTicker(moveTick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	m.running.Go(func() {
+		every(ctx, dropRetry, func() {
+			m.leave(ctx)
+			m.dropWhatIsOver(ctx)
+		})
+	})
+	every(ctx, moveTick, func() {
 		state := m.coord.node.State()
 		m.follow(state)
 		m.beginArrivals(ctx, state)
@@ -91,7 +89,7 @@ func (m *mover) run(ctx context.Context) {
 			}
 		}
 		m.propose(ctx, state)
-	}
+	})
 }
 
 // follow forgets what was decided, and notices slots that came or went.
@@ -151,7 +149,9 @@ func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 		m.mu.Lock()
 		m.mu.begun[slot] = arrival
 		m.mu.Unlock()
-		incomplete = true
+		// One that came whole, as by any move, needs no look at all the others.
+		a, ok := m.repair.own(ctx, slot.Partition, false, replica.Capture{Look: true}).(replica.CaptureAnswer)
+		incomplete = incomplete || !ok || a.Incomplete
 	}
 	if incomplete {
 		m.repair.findIncomplete(ctx)
@@ -287,28 +287,18 @@ func (m *mover) propose(ctx context.Context, state *cluster.State) {
 	})
 }
 
-// dropWhatIsOver gives up, until ctx ends, what this member owns no more once all
-// owners of its partition have everything.
+// dropWhatIsOver gives up what this member owns no more, as far as all owners of
+// its partition have everything.
 func (m *mover) dropWhatIsOver(ctx context.Context) {
-	ticker := time.NewTicker(dropRetry)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	m.mu.Lock()
+	doubtful := maps.Clone(m.mu.doubtful)
+	m.mu.Unlock()
+	for _, p := range slices.Sorted(maps.Keys(doubtful)) {
+		if ctx.Err() != nil {
 			return
-		case <-ticker.C:
 		}
-		m.mu.Lock()
-		doubtful := maps.Clone(m.mu.doubtful)
-		m.mu.Unlock()
-		m.leave(ctx)
-		for _, p := range slices.Sorted(maps.Keys(doubtful)) {
-			if ctx.Err() != nil {
-				return
-			}
-			if m.isOver(ctx, p) {
-				m.trust(p, doubtful[p])
-			}
+		if m.isOver(ctx, p) {
+			m.trust(p, doubtful[p])
 		}
 	}
 }

@@ -100,14 +100,7 @@ func (r *repairer) run(ctx context.Context) {
 	defer r.running.Wait()
 	r.findIncomplete(ctx)
 	r.findHints(ctx)
-	ticker := time.NewTicker(repairTick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	every(ctx, repairTick, func() {
 		state := r.coord.node.State()
 		now := time.Now()
 		r.follow(now, state)
@@ -115,7 +108,7 @@ func (r *repairer) run(ctx context.Context) {
 		r.startExchanges(ctx, now, state)
 		r.startRestores(ctx, now, state)
 		r.startReaping(ctx, now, state)
-	}
+	})
 }
 
 // follow takes over what is agreed, and notices members that are back.
