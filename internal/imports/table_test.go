@@ -29,6 +29,7 @@ const (
 	cobra      = "github.com/spf13/cobra"
 	consistent = "github.com/buraksezer/consistent"
 	datadriven = "github.com/cockroachdb/datadriven"
+	goFuse     = "github.com/hanwen/go-fuse/v2"
 	goPretty   = "github.com/jedib0t/go-pretty/v6"
 	grpc       = "google.golang.org/grpc"
 	hclog      = "github.com/hashicorp/go-hclog" // the logger in raft's configuration
@@ -36,11 +37,13 @@ const (
 	mpb        = "github.com/vbauerster/mpb/v8"
 	pebble     = "github.com/cockroachdb/pebble/v2"
 	pflag      = "github.com/spf13/pflag"
+	porcupine  = "github.com/anishathalye/porcupine"
 	protobuf   = "google.golang.org/protobuf"
 	raft       = "github.com/hashicorp/raft"
 	raftBolt   = "github.com/hashicorp/raft-boltdb/v2"
 	term       = "golang.org/x/term"
 	uuid       = "github.com/google/uuid"
+	xsys       = "golang.org/x/sys"
 	xxhash     = "github.com/cespare/xxhash/v2"
 )
 
@@ -146,6 +149,8 @@ var table = []row{
 		folder: "jepsen/...",
 		why:    "jepsen judges ringd from outside: it must not share the code that it judges",
 		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/proctest"},
+		// What reaches members and hosts, and what judges: no part of ringd's own machinery.
+		outside: []string{grpc, protobuf, cobra, pflag, goFuse, porcupine, xsys},
 	},
 	{
 		folder:  "internal/member/...",
