@@ -139,7 +139,7 @@ func (s *KV) completeWrite(w *replica.Write, sealed []byte, o *ringdv1.WriteOpti
 	if w.Context, err = s.open(w.Key, sealed); err != nil {
 		return err
 	}
-	if w.IfMatch && len(w.Context) == 0 {
+	if w.IfMatch && w.Context.Empty() {
 		return replica.Invalid("context", "if_match needs the context of a read")
 	}
 	return nil
@@ -153,20 +153,17 @@ func (s *KV) visible(k replica.Key, o causal.Object) causal.Object {
 	return causal.Fold(o, causal.FoldOptions{LastWriteWins: t.LastWriteWins, Now: time.Now().UnixMilli()})
 }
 
-func (s *KV) seal(k replica.Key, v causal.Vector) []byte {
-	if len(v) == 0 {
+func (s *KV) seal(k replica.Key, c causal.Context) []byte {
+	if c.Empty() {
 		return nil
 	}
-	return causal.Seal(s.backend.ContextKey(), k.Type, k.Bucket, k.Key, v)
+	return causal.Seal(s.backend.ContextKey(), k.Type, k.Bucket, k.Key, c)
 }
 
-func (s *KV) open(k replica.Key, sealed []byte) (causal.Vector, error) {
-	if len(sealed) == 0 {
-		return nil, nil
-	}
-	v, err := causal.Open(s.backend.ContextKey(), k.Type, k.Bucket, k.Key, sealed)
+func (s *KV) open(k replica.Key, sealed []byte) (causal.Context, error) {
+	c, err := causal.Open(s.backend.ContextKey(), k.Type, k.Bucket, k.Key, sealed)
 	if err != nil {
-		return nil, replica.Invalid("context", "%v: use the context that a read of this very key gave", err)
+		return causal.Context{}, replica.Invalid("context", "%v: use the context that a read of this very key gave", err)
 	}
-	return v, nil
+	return c, nil
 }

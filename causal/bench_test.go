@@ -18,9 +18,9 @@ func valueOf(d causal.Dot, size int) causal.Sibling {
 // nothing, and concurrent with other.
 func benchmarkObjects(size int) (older, newer, other causal.Object) {
 	context := vector(1<<20, 1000, 1<<40, 1000, 1<<60, 1000)
-	older = causal.Write(causal.Object{}, context, valueOf(causal.Dot{Actor: 1 << 20, Counter: 1001}, size))
-	newer = causal.Write(older, older.Context, valueOf(causal.Dot{Actor: 1 << 40, Counter: 1001}, size))
-	other = causal.Write(older, older.Context, valueOf(causal.Dot{Actor: 1 << 60, Counter: 1001}, size))
+	older = causal.Write(causal.Object{}, causal.Context{Seen: context}, valueOf(causal.Dot{Actor: 1 << 20, Counter: 1001}, size))
+	newer = causal.Write(older, causal.Context{Seen: older.Context}, valueOf(causal.Dot{Actor: 1 << 40, Counter: 1001}, size))
+	other = causal.Write(older, causal.Context{Seen: older.Context}, valueOf(causal.Dot{Actor: 1 << 60, Counter: 1001}, size))
 	return older, newer, other
 }
 
@@ -46,7 +46,7 @@ func BenchmarkWrite(b *testing.B) {
 	s := valueOf(causal.Dot{Actor: 1 << 40, Counter: 1002}, 100)
 	b.ReportAllocs()
 	for b.Loop() {
-		causal.Write(newer, newer.Context, s)
+		causal.Write(newer, causal.Context{Seen: newer.Context}, s)
 	}
 }
 
@@ -90,10 +90,10 @@ func BenchmarkContext(b *testing.B) {
 	b.Run("Seal", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			causal.Seal(clusterKey, "default", "users", "a key of some length", o.Context)
+			causal.Seal(clusterKey, "default", "users", "a key of some length", causal.Context{Seen: o.Context})
 		}
 	})
-	given := causal.Seal(clusterKey, "default", "users", "a key of some length", o.Context)
+	given := causal.Seal(clusterKey, "default", "users", "a key of some length", causal.Context{Seen: o.Context})
 	b.Run("Open", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -36,7 +36,7 @@ func TestFoldOfAnyObject(t *testing.T) {
 		}
 		// What a client was shown, it replaces with all that was folded away.
 		next := causal.Dot{Actor: 4, Counter: 1}
-		if w := causal.Write(o, causal.Fold(o, causal.FoldOptions{}).Context, siblingOf(next, false)); len(w.Siblings) != 1 {
+		if w := causal.Write(o, causal.Context{Seen: causal.Fold(o, causal.FoldOptions{}).Context}, siblingOf(next, false)); len(w.Siblings) != 1 {
 			t.Fatalf("a write with the context shown leaves %v", dots(w))
 		}
 	})

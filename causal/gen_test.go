@@ -24,6 +24,9 @@ var (
 		})
 		return v
 	})
+	drawContext = rapid.Custom(func(t *rapid.T) causal.Context {
+		return causal.Context{Seen: drawVector.Draw(t, "seen"), Own: drawVector.Draw(t, "own")}
+	})
 	drawDot = rapid.Custom(func(t *rapid.T) causal.Dot {
 		return causal.Dot{Actor: drawActor.Draw(t, "of"), Counter: rapid.Uint64Range(1, 5).Draw(t, "counter")}
 	})

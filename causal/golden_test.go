@@ -90,9 +90,12 @@ func TestGoldenObjects(t *testing.T) {
 }
 
 func TestGoldenContext(t *testing.T) {
-	file := checkGolden(t, "context-v1.hex", sealed())
-	if got, err := open(file); err != nil || !got.Equal(sample) {
-		t.Errorf("read as %v: %v", got, err)
+	own := causal.Context{Seen: sample, Own: vector(2, 9)}
+	for file, want := range map[string]causal.Context{"context-v1.hex": {Seen: sample}, "context-v2.hex": own} {
+		bytes := checkGolden(t, file, seal(want))
+		if got, err := open(bytes); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as %v: %v", file, got, err)
+		}
 	}
 }
 

@@ -105,8 +105,8 @@ func TestMergeKeepsTheValueThatIsHere(t *testing.T) {
 }
 
 func TestMergeOfDominatedObjectsAllocatesNothing(t *testing.T) {
-	older := causal.Write(causal.Object{}, nil, siblingOf(causal.Dot{Actor: 1, Counter: 1}, false))
-	newer := causal.Write(older, older.Context, siblingOf(causal.Dot{Actor: 2, Counter: 1}, false))
+	older := causal.Write(causal.Object{}, causal.Context{}, siblingOf(causal.Dot{Actor: 1, Counter: 1}, false))
+	newer := causal.Write(older, causal.Context{Seen: older.Context}, siblingOf(causal.Dot{Actor: 2, Counter: 1}, false))
 	for name, pair := range map[string][2]causal.Object{
 		"unchanged": {newer, older}, "replaced": {older, newer}, "equal": {newer, newer}, "first": {{}, newer},
 	} {
@@ -131,9 +131,9 @@ func droppingMerge(a, b causal.Object) causal.Object {
 func TestDroppingTwinsInMergeDiverges(t *testing.T) {
 	d1, d2, e := causal.Dot{Actor: 1, Counter: 1}, causal.Dot{Actor: 2, Counter: 1}, causal.Dot{Actor: 2, Counter: 2}
 	x := request(1)
-	a := causal.Write(causal.Object{}, nil, causal.Sibling{Dot: d1, Request: x})
-	b := causal.Write(causal.Object{}, nil, causal.Sibling{Dot: d2, Request: x})
-	c := causal.Write(b, a.Context, causal.Sibling{Dot: e, Request: request(2)})
+	a := causal.Write(causal.Object{}, causal.Context{}, causal.Sibling{Dot: d1, Request: x})
+	b := causal.Write(causal.Object{}, causal.Context{}, causal.Sibling{Dot: d2, Request: x})
+	c := causal.Write(b, causal.Context{Seen: a.Context}, causal.Sibling{Dot: e, Request: request(2)})
 	if dots(c) != "[2:1 2:2]" || !c.Context.Equal(vector(1, 1, 2, 2)) {
 		t.Fatalf("C is %+v", c)
 	}

@@ -136,7 +136,7 @@ func (w *world) write(t *rapid.T, read state, deletes bool) {
 	w.requests++
 	before := w.replicas[r]
 	w.set(t, r, state{
-		object: causal.Write(before.object, read.object.Context, s),
+		object: causal.Write(before.object, causal.Context{Seen: read.object.Context}, s),
 		model:  before.model.with(read.model, history{e: true}),
 	})
 }

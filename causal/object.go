@@ -11,9 +11,9 @@ import (
 
 // Write returns o after a write of s, whose dot is new, by someone who knew ctx:
 // siblings that ctx covers are gone, others stay beside s.
-func Write(o Object, ctx Vector, s Sibling) Object {
+func Write(o Object, ctx Context, s Sibling) Object {
 	out := Object{
-		Context:  o.Context.Join(ctx).With(s.Dot),
+		Context:  o.Context.Join(ctx.Seen).With(s.Dot),
 		Siblings: make([]Sibling, 0, len(o.Siblings)+1),
 	}
 	placed := false

@@ -15,7 +15,7 @@ func sortedDots(m map[causal.Dot]causal.Sibling) []causal.Dot {
 
 func TestWriteReplacesWhatItsWriterKnew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o, ctx := drawObject.Draw(t, "object"), drawVector.Draw(t, "context")
+		o, ctx := drawObject.Draw(t, "object"), drawContext.Draw(t, "context")
 		unmoved := string(causal.AppendObject(nil, o))
 		fresh := func(d causal.Dot) bool { return !o.Context.Covers(d) && !ctx.Covers(d) }
 		d := rapid.Custom(func(t *rapid.T) causal.Dot {
@@ -35,7 +35,7 @@ func TestWriteReplacesWhatItsWriterKnew(t *testing.T) {
 		if !slices.Equal(sortedDots(kept), sortedDots(want)) {
 			t.Fatalf("left %v, not %v", sortedDots(kept), sortedDots(want))
 		}
-		if !got.Context.Equal(o.Context.Join(ctx).With(d)) {
+		if !got.Context.Equal(o.Context.Join(ctx.Seen).With(d)) {
 			t.Fatalf("context %v", got.Context)
 		}
 		if string(causal.AppendObject(nil, o)) != unmoved {

@@ -11,7 +11,8 @@ import (
 
 // Written is what an acknowledged write answers.
 type Written struct {
-	// Context covers the write and all that it replaced.
+	// Context covers the write and all that it replaced; not the siblings that it
+	// left, unless they were asked for.
 	Context Context
 	// Siblings after the write, as [ReturnBody] or [ReturnHead] asked.
 	Siblings []Sibling

@@ -376,12 +376,12 @@ func (c *cluster) hint(at, owner string, k replica.Key, o causal.Object) {
 
 func (c *cluster) put(by, k, value string, ctx causal.Vector, reach ...string) causal.Object {
 	c.t.Helper()
-	return c.write(by, replica.Write{Key: key(k), Value: []byte(value), Context: ctx}, reach...)
+	return c.write(by, replica.Write{Key: key(k), Value: []byte(value), Context: causal.Context{Seen: ctx}}, reach...)
 }
 
 func (c *cluster) delete(by, k string, ctx causal.Vector, reach ...string) causal.Object {
 	c.t.Helper()
-	return c.write(by, replica.Write{Key: key(k), Delete: true, Context: ctx}, reach...)
+	return c.write(by, replica.Write{Key: key(k), Delete: true, Context: causal.Context{Seen: ctx}}, reach...)
 }
 
 // read is what one owner answers.

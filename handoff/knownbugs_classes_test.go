@@ -71,7 +71,7 @@ func TestDeletesOfEveryClassAreForgotten(t *testing.T) {
 		for _, by := range names {
 			k := replica.Key{Type: typ, Bucket: "b", Key: by}
 			o := c.write(by, replica.Write{Key: k, Value: []byte("v")})
-			c.write(by, replica.Write{Key: k, Delete: true, Context: o.Context})
+			c.write(by, replica.Write{Key: k, Delete: true, Context: causal.Context{Seen: o.Context}})
 			deletes++
 		}
 	}

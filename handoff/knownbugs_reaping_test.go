@@ -102,7 +102,7 @@ func TestReapingRacesASlowTombstonePut(t *testing.T) {
 	value := c.put("A", "k", "old", nil, "B", "C")
 	c.round()
 	del := c.request("A", quorum.NewPut(c.view("A", strict), replica.Write{
-		Key: key("k"), Delete: true, Context: value.Context, Request: causal.RequestID{1},
+		Key: key("k"), Delete: true, Context: causal.Context{Seen: value.Context}, Request: causal.RequestID{1},
 	})).land("C")
 	if del.result == nil || del.result.Err != nil {
 		t.Fatalf("two of three have the tombstone, and the delete got %+v", del.result)

@@ -28,7 +28,7 @@ func TestFailedMinorityWriteSeenAndThenUnseen(t *testing.T) {
 		view.Owners[i].Up = true // as far as A knows
 	}
 	put := c.request("A", quorum.NewPut(view, replica.Write{
-		Key: key("k"), Value: []byte("new"), Context: old.Context, Request: causal.RequestID{1},
+		Key: key("k"), Value: []byte("new"), Context: causal.Context{Seen: old.Context}, Request: causal.RequestID{1},
 	})).land()
 	if put.result == nil || put.result.Err == nil || !put.result.Err.MaybeApplied {
 		t.Fatalf("%+v", put.result)
@@ -87,13 +87,13 @@ func (c *cluster) scribble(rng *rand.Rand, n int) {
 		}
 		w := replica.Write{Key: key(k), Value: []byte(strings.Repeat(fmt.Sprint(i), 1+rng.IntN(40)))}
 		if rng.IntN(3) > 0 {
-			w.Context = a.Context
+			w.Context.Seen = a.Context
 		}
 		if rng.IntN(4) == 0 && len(a.Context) > 0 {
-			w.Context, w.Delete, w.Value = a.Context, true, nil
+			w.Context.Seen, w.Delete, w.Value = a.Context, true, nil
 		}
 		if rng.IntN(8) == 0 {
-			w.Context = nil
+			w.Context.Seen = nil
 			by = "F"
 		}
 		var reach []string
@@ -350,7 +350,7 @@ func TestExpiredOnSomeReplicasOnly(t *testing.T) {
 		t.Fatalf("expired by the clock of C: %v", a.Keys)
 	}
 	c.put("C", "k", "renewed", o.Context)
-	c.write("B", replica.Write{Key: key("k"), Delete: true, Context: swept.Contexts[0]}, "A")
+	c.write("B", replica.Write{Key: key("k"), Delete: true, Context: causal.Context{Seen: swept.Contexts[0]}}, "A")
 	c.round()
 	c.round()
 	c.wantAgreed("k", "renewed")

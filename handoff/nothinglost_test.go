@@ -134,7 +134,7 @@ func (c *cluster) writeSomewhere(rng *rand.Rand, h *history, value string) (late
 		if !ok {
 			c.t.Fatalf("%s does not answer", reader.name)
 		}
-		w.Context = a.Context
+		w.Context.Seen = a.Context
 		w.Delete = rng.IntN(2) == 0
 		if w.Delete {
 			w.Value = nil
@@ -149,7 +149,7 @@ func (c *cluster) writeSomewhere(rng *rand.Rand, h *history, value string) (late
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	h.contexts = append(h.contexts, w.Context)
+	h.contexts = append(h.contexts, w.Context.Seen)
 	if !w.Delete {
 		for _, s := range o.Siblings {
 			if string(s.Value) == value {

@@ -119,7 +119,7 @@ func (c *cluster) writeAnywhere(rng *rand.Rand, k *acknowledged, value string) (
 	copy(w.Request[:], value)
 	reader := c.members[rng.IntN(3)]
 	if a, ok := reader.ask(reader, false, replica.Read{Key: k.key}).(replica.ReadAnswer); ok && rng.IntN(3) > 0 {
-		w.Context = a.Context
+		w.Context.Seen = a.Context
 		if w.Delete = rng.IntN(2) == 0; w.Delete {
 			w.Value = nil
 		}
@@ -158,11 +158,11 @@ func (c *cluster) writeAnywhere(rng *rand.Rand, k *acknowledged, value string) (
 			took++
 		}
 	}
-	k.named = append(k.named, w.Context)
+	k.named = append(k.named, w.Context.Seen)
 	if took < 2 {
 		return late
 	}
-	k.forAll = append(k.forAll, w.Context)
+	k.forAll = append(k.forAll, w.Context.Seen)
 	for _, s := range o.Siblings {
 		if !s.Tombstone && string(s.Value) == value {
 			k.taken[s.Dot] = value

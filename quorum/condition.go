@@ -63,8 +63,8 @@ func (p *Put) judge(now time.Time, o causal.Object) *replica.Error {
 			}
 		}
 	}
-	if w.IfAbsent || (w.Delete && len(w.Context) == 0) {
-		w.Context = w.Context.Join(o.Context)
+	if w.IfAbsent || (w.Delete && w.Context.Empty()) {
+		w.Context.Seen = w.Context.Seen.Join(o.Context)
 	}
 	if w.IfAbsent || w.IfMatch {
 		p.coordinate.Conditional, p.coordinate.Expect = true, o.Context

@@ -295,5 +295,5 @@ func (g *Get) finish(fx *Effects, r Result) {
 }
 
 func (g *Get) answerMerged(fx *Effects) {
-	g.finish(fx, Result{Object: g.merged, Context: g.merged.Context})
+	g.finish(fx, Result{Object: g.merged, Context: causal.Context{Seen: g.merged.Context}})
 }

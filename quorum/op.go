@@ -17,7 +17,7 @@ type Op interface {
 // Result is what the client gets. Err is nil if the rest counts.
 type Result struct {
 	Object  causal.Object // reads; writes as replica.Return says
-	Context causal.Vector
+	Context causal.Context
 	List    List
 	Err     *replica.Error
 }

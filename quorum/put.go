@@ -32,7 +32,8 @@ type Put struct {
 
 	coordinate replica.Coordinate
 	stage      putStage
-	object     []byte // once prepared
+	object     []byte     // once prepared
+	dot        causal.Dot // likewise
 	shares     []share
 	used       []ring.MemberID // fallbacks that were sent something
 	lastErr    *replica.Error
@@ -57,7 +58,7 @@ func NewPut(v View, w replica.Write) *Put {
 			SiblingsMax: v.SiblingsMax, ObjectBytesMax: v.ObjectBytesMax, Slots: len(v.Owners),
 		},
 	}
-	if w.IfAbsent || w.IfMatch || (w.Delete && len(w.Context) == 0) {
+	if w.IfAbsent || w.IfMatch || (w.Delete && w.Context.Empty()) {
 		lv := v
 		lv.Quorums.R = max(lv.Quorums.R, len(v.Owners)/2+1)
 		lv.Quorums.RepairBlocking = false
@@ -135,6 +136,7 @@ func (p *Put) answer(now time.Time, e replica.Answer, fx *Effects) {
 	s := &p.shares[i]
 	switch m := e.Message.(type) {
 	case replica.Prepared:
+		p.dot = m.Dot
 		p.replicate(now, m.Object, fx)
 	case replica.Committed:
 		s.ack = ackDurable
@@ -200,11 +202,10 @@ func (p *Put) result() Result {
 	if err != nil {
 		return Result{Err: replica.Errorf(replica.KindInternal, "the coordinating vnode's object: %v", err)}
 	}
-	r := Result{Context: o.Context}
 	if p.write.Return != replica.ReturnNothing {
-		r.Object = o
+		return Result{Object: o, Context: causal.Context{Seen: o.Context}}
 	}
-	return r
+	return Result{Context: p.coordinate.Write.Context.Wrote(o, p.dot, p.write.Request)}
 }
 
 func (p *Put) finish(fx *Effects, r Result) {

@@ -157,7 +157,7 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 		case "blocking":
 			o.RepairBlocking = replica.On
 		case "on":
-			w.Context = s.objects[arg.Vals[0]].Context
+			w.Context.Seen = s.objects[arg.Vals[0]].Context
 		case "if-absent":
 			w.IfAbsent = true
 		case "if-match":
@@ -217,11 +217,12 @@ func (s *scenario) answer(t *testing.T, d *datadriven.TestData) string {
 	case "memory":
 		m = replica.StoreAnswer{Changed: true}
 	case "prepared":
-		m = replica.Prepared{Object: causal.AppendObject(nil, object())}
+		o := object()
+		m = replica.Prepared{Object: causal.AppendObject(nil, o), Dot: o.Siblings[0].Dot}
 	case "committed":
 		m = replica.Committed{}
 	case "forwarded":
-		m = replica.ForwardAnswer{Result: replica.WriteResult{Context: object().Context}}
+		m = replica.ForwardAnswer{Result: replica.WriteResult{Context: causal.Context{Seen: object().Context}}}
 	case "keys":
 		m = s.listAnswer(t, rest)
 	case "fail":
@@ -329,7 +330,7 @@ func messageText(send replica.Send) string {
 		}
 		return text
 	case replica.Coordinate:
-		text := fmt.Sprintf("coordinate on %s", vectorText(m.Write.Context))
+		text := fmt.Sprintf("coordinate on %s", contextText(m.Write.Context))
 		if send.Fallback {
 			text += fmt.Sprintf(" for %d slots", m.Slots)
 		}
@@ -348,7 +349,7 @@ func resultText(r quorum.Result) string {
 	if r.List.Names != nil || r.List.Done || r.List.Through != "" {
 		return fmt.Sprintf("names %v through %q, done %v", r.List.Names, r.List.Through, r.List.Done)
 	}
-	return fmt.Sprintf("%s context %s", objectText(r.Object), vectorText(r.Context))
+	return fmt.Sprintf("%s context %s", objectText(r.Object), contextText(r.Context))
 }
 
 func objectText(o causal.Object) string {
@@ -361,6 +362,13 @@ func objectText(o causal.Object) string {
 		live = append(live, text)
 	}
 	return fmt.Sprintf("{%s of %s}", strings.Join(live, " "), vectorText(o.Context))
+}
+
+func contextText(c causal.Context) string {
+	if len(c.Own) == 0 {
+		return vectorText(c.Seen)
+	}
+	return fmt.Sprintf("%s and own %s", vectorText(c.Seen), vectorText(c.Own))
 }
 
 func vectorText(v causal.Vector) string {

@@ -86,9 +86,10 @@ type Coordinate struct {
 }
 
 // Prepared carries the object after the write, encoded with values inline, for
-// the other owners. Not yet durable here.
+// the other owners. Not yet durable here. Dot is the write's.
 type Prepared struct {
 	Object []byte
+	Dot    causal.Dot
 }
 
 // Committed says that the object is durable at the coordinator.
@@ -98,7 +99,7 @@ type Committed struct{}
 type Write struct {
 	Key         Key
 	Delete      bool
-	Context     causal.Vector
+	Context     causal.Context
 	Value       []byte
 	ContentType string
 	Meta        []causal.Meta
@@ -125,7 +126,7 @@ type ForwardAnswer struct {
 
 // WriteResult is the outcome of a write that was acknowledged.
 type WriteResult struct {
-	Context causal.Vector
+	Context causal.Context
 	Object  causal.Object // as Return asked; values empty for ReturnHead
 }
 

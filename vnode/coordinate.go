@@ -21,7 +21,7 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 	}
 	r, err := load(tx, env.Partition, w.Key)
 	if err == nil {
-		err = tx.CheckOwnDots(env.Partition, w.Context)
+		err = tx.CheckOwnDots(env.Partition, w.Context.Dots())
 	}
 	if err != nil {
 		tx.FailRead(err)
@@ -32,14 +32,14 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 		tx.FailRead(err)
 		return
 	}
-	if _, ok := before.HasRequest(w.Request); ok {
+	if dot, ok := before.HasRequest(w.Request); ok {
 		// A retry whose first attempt is here already: it changes nothing and is
 		// acknowledged like a write.
-		tx.AnswerNow(replica.Prepared{Object: encoded})
+		tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})
 		tx.AnswerCovered(r.key, replica.Committed{})
 		return
 	}
-	after, ok := kv.write(tx, env.Partition, tx.x.config.Types[w.Key.Type], before, m)
+	after, dot, ok := kv.write(tx, env.Partition, tx.x.config.Types[w.Key.Type], before, m)
 	if !ok {
 		return
 	}
@@ -48,31 +48,31 @@ func (kv *KV) coordinate(tx *Tx, env replica.Envelope, m replica.Coordinate) {
 		tx.FailRead(err)
 		return
 	}
-	tx.AnswerNow(replica.Prepared{Object: encoded})
+	tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})
 	tx.AnswerCovered(r.key, replica.Committed{})
 }
 
 // write gives a write its dot, and returns what the key is after it; or answers
 // why it can't be done.
-func (kv *KV) write(tx *Tx, p ring.PartitionID, class int, before causal.Object, m replica.Coordinate) (causal.Object, bool) {
+func (kv *KV) write(tx *Tx, p ring.PartitionID, class int, before causal.Object, m replica.Coordinate) (causal.Object, causal.Dot, bool) {
 	if m.Conditional && !m.Expect.Dominates(before.Context) {
 		tx.Fail(replica.Errorf(replica.KindAborted, "the key was written while the condition was checked: read it and try again"))
-		return causal.Object{}, false
+		return causal.Object{}, causal.Dot{}, false
 	}
 	ctx := m.Write.Context
 	if m.LastWriteWins {
-		ctx = ctx.Join(before.Context)
+		ctx.Seen = ctx.Seen.Join(before.Context)
 	}
 	if err := checkLimits(before, ctx, m); err != nil {
 		tx.Fail(err)
-		return causal.Object{}, false
+		return causal.Object{}, causal.Dot{}, false
 	}
 	sibling, err := kv.sibling(tx, p, class, before, m.Write)
 	if err != nil {
 		tx.FailRead(err)
-		return causal.Object{}, false
+		return causal.Object{}, causal.Dot{}, false
 	}
-	return causal.Write(recreated(before, m.Write), ctx, sibling), true
+	return causal.Write(recreated(before, m.Write), ctx, sibling), sibling.Dot, true
 }
 
 // recreated is what a write builds on: a put replaces the tombstones that it
@@ -93,7 +93,7 @@ func recreated(before causal.Object, w replica.Write) causal.Object {
 
 // checkLimits refuses a write that would leave more siblings, or more bytes of
 // them, than the message allows. Zero is no limit.
-func checkLimits(before causal.Object, ctx causal.Vector, m replica.Coordinate) *replica.Error {
+func checkLimits(before causal.Object, ctx causal.Context, m replica.Coordinate) *replica.Error {
 	siblings, bytes := 1, len(m.Write.Value)
 	for _, s := range before.Siblings {
 		if !ctx.Covers(s.Dot) {

@@ -102,7 +102,7 @@ func request(name string, m replica.Message) vnode.Request {
 func testKey(k string) replica.Key { return replica.Key{Type: "default", Bucket: "b", Key: k} }
 
 func put(name, key, value string, ctx causal.Vector) vnode.Request {
-	w := replica.Write{Key: testKey(key), Value: []byte(value), Context: ctx}
+	w := replica.Write{Key: testKey(key), Value: []byte(value), Context: causal.Context{Seen: ctx}}
 	copy(w.Request[:], name)
 	return request(name, replica.Coordinate{Write: w})
 }

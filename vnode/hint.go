@@ -73,14 +73,14 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 	}
 	before, err := tx.allHints(p, k)
 	if err == nil {
-		err = tx.CheckOwnDots(p, m.Write.Context)
+		err = tx.CheckOwnDots(p, m.Write.Context.Dots())
 	}
 	if err != nil {
 		tx.FailRead(err)
 		return
 	}
-	if _, ok := before.HasRequest(m.Write.Request); ok {
-		tx.AnswerNow(replica.Prepared{Object: causal.AppendObject(nil, before)})
+	if dot, ok := before.HasRequest(m.Write.Request); ok {
+		tx.AnswerNow(replica.Prepared{Object: causal.AppendObject(nil, before), Dot: dot})
 		tx.AnswerCovered(hintsOf(p, k), replica.Committed{})
 		return
 	}
@@ -107,7 +107,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		tx.refuseHint(p)
 		return
 	}
-	after, ok := kv.write(tx, p, m.Slots, before, m)
+	after, dot, ok := kv.write(tx, p, m.Slots, before, m)
 	if !ok {
 		return
 	}
@@ -124,7 +124,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		}
 	}
 	tx.Touch(hintsOf(p, k))
-	tx.AnswerNow(replica.Prepared{Object: encoded})
+	tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})
 	tx.AnswerCovered(hintsOf(p, k), replica.Committed{})
 }
 
@@ -132,7 +132,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 func writtenBound(before causal.Object, w replica.Write) int {
 	written := causal.Sibling{ContentType: w.ContentType, Meta: w.Meta, Value: w.Value}
 	return causal.SizeBound(before) + causal.SizeBound(causal.Object{
-		Context: w.Context.With(causal.Dot{Actor: 1, Counter: 1}), Siblings: []causal.Sibling{written},
+		Context: w.Context.Dots().With(causal.Dot{Actor: 1, Counter: 1}), Siblings: []causal.Sibling{written},
 	})
 }
 

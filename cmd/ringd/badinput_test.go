@@ -218,7 +218,7 @@ func badContexts(t *testing.T, kv ringdv1.KVClient, known []byte) {
 		"zeros":    make([]byte, 64),
 		"longer":   append(bytes.Clone(known), 0),
 		"another cluster's": causal.Seal(causal.NewContextKey([]byte("another cluster")), "default", "b", "kept",
-			causal.Vector{{Actor: 1, Counter: 1 << 60}}),
+			causal.Context{Seen: causal.Vector{{Actor: 1, Counter: 1 << 60}}}),
 		"huge": make([]byte, 1<<20),
 	}
 	for i := 1; i < len(known); i++ {

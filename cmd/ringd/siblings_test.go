@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -39,6 +40,38 @@ func TestSiblingsAndContexts(t *testing.T) {
 	}
 	if values := valuesOf(get(t, one, "k")); !slices.Equal(values, []string{"z"}) {
 		t.Fatalf("after a write with the context of both: %q", values)
+	}
+}
+
+// TestChainedPutsKeepWhatTheyDidNotSee: the context of a put covers the put, and no
+// sibling that its client has not seen.
+func TestChainedPutsKeepWhatTheyDidNotSee(t *testing.T) {
+	cluster := proctest.Start(t, 3)
+	kvs := []ringdv1.KVClient{proctest.KV(t, cluster.Members[0]), proctest.KV(t, cluster.Members[1]), proctest.KV(t, cluster.Members[2])}
+	put := func(kv ringdv1.KVClient, value string, ctx []byte) []byte {
+		t.Helper()
+		all := &ringdv1.WriteOptions{W: &ringdv1.Count{Count: &ringdv1.Count_Symbol_{Symbol: ringdv1.Count_ALL}}}
+		r, err := kv.Put(within(t), &ringdv1.PutRequest{Key: key("k"), Value: []byte(value), Context: ctx, Options: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Context
+	}
+	mine := put(kvs[0], "mine 0", nil)
+	put(kvs[1], "other", nil)
+	for i := range 3 {
+		mine = put(kvs[i], fmt.Sprintf("mine %d", i+1), mine)
+	}
+	want := []string{"mine 3", "other"}
+	for _, kv := range kvs {
+		if values := valuesOf(get(t, kv, "k")); !slices.Equal(values, want) {
+			t.Errorf("a chain of puts beside another's left %q, want %q", values, want)
+		}
+	}
+	read := get(t, kvs[1], "k")
+	put(kvs[2], "both", read.Context)
+	if values := valuesOf(get(t, kvs[0], "k")); !slices.Equal(values, []string{"both"}) {
+		t.Errorf("after a write with the context of both: %q", values)
 	}
 }
 

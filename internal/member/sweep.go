@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -112,7 +113,7 @@ func (s *sweeper) partition(ctx context.Context, p ring.PartitionID, most int) i
 		for i, k := range answer.Keys {
 			if !tried[k] {
 				tried[k] = true
-				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: answer.Contexts[i], IfMatch: true, Expiry: sweptExpiry})
+				fresh = append(fresh, replica.Write{Key: k, Delete: true, Context: causal.Context{Seen: answer.Contexts[i]}, IfMatch: true, Expiry: sweptExpiry})
 			}
 		}
 		if len(fresh) == 0 {

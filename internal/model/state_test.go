@@ -218,7 +218,7 @@ func (s *state) coordinate(i int, ctx causal.Vector, tombstone bool) (causal.Dot
 	if !tombstone {
 		before = causal.Object{Context: before.Context, Siblings: slices.DeleteFunc(slices.Clone(before.Siblings), func(s causal.Sibling) bool { return s.Tombstone })}
 	}
-	d.rec = causal.Write(before, ctx, causal.Sibling{Dot: dot, Tombstone: tombstone})
+	d.rec = causal.Write(before, causal.Context{Seen: ctx}, causal.Sibling{Dot: dot, Tombstone: tombstone})
 	return dot, d.rec
 }
 

@@ -71,13 +71,17 @@ func genObject(t *rapid.T) causal.Object {
 	return o
 }
 
+func genContext(t *rapid.T) causal.Context {
+	return causal.Context{Seen: genVector(t), Own: genVector(t)}
+}
+
 func genWrite(t *rapid.T) replica.Write {
 	count := func(name string) replica.Count {
 		return replica.Count(rapid.IntRange(int(replica.None), 9).Draw(t, name))
 	}
 	tri := func(name string) replica.Tri { return replica.Tri(rapid.IntRange(0, 2).Draw(t, name)) }
 	w := replica.Write{
-		Key: genKey(t), Delete: rapid.Bool().Draw(t, "delete"), Context: genVector(t), Value: genBytes(t, "value"),
+		Key: genKey(t), Delete: rapid.Bool().Draw(t, "delete"), Context: genContext(t), Value: genBytes(t, "value"),
 		ContentType: genText(t, "content type"), Meta: genMeta(t),
 		IfAbsent: rapid.Bool().Draw(t, "if absent"), IfMatch: rapid.Bool().Draw(t, "if match"),
 		Options: replica.Options{
@@ -104,7 +108,7 @@ func genMessage(t *rapid.T) replica.Message {
 	case 4:
 		return replica.Forward{Write: genWrite(t)}
 	case 5:
-		return replica.ForwardAnswer{Result: replica.WriteResult{Context: genVector(t), Object: genObject(t)}}
+		return replica.ForwardAnswer{Result: replica.WriteResult{Context: genContext(t), Object: genObject(t)}}
 	case 6:
 		return replica.List{
 			Type: genText(t, "type"), Bucket: genText(t, "bucket"), Buckets: rapid.Bool().Draw(t, "buckets"),
@@ -180,11 +184,12 @@ func TestUnsendable(t *testing.T) {
 		replica.Store{Slot: -1},
 		replica.Store{Slot: 256},
 		replica.Forward{Write: replica.Write{Expiry: -1}},
-		replica.Forward{Write: replica.Write{Context: bad}},
+		replica.Forward{Write: replica.Write{Context: causal.Context{Seen: bad}}},
+		replica.Forward{Write: replica.Write{Context: causal.Context{Own: bad}}},
 		replica.Forward{Write: replica.Write{Return: 3}},
 		replica.Forward{Write: replica.Write{Options: replica.Options{Sloppy: 3}}},
 		replica.Forward{Write: replica.Write{Options: replica.Options{DW: replica.None - 1}}},
-		replica.ForwardAnswer{Result: replica.WriteResult{Context: bad}},
+		replica.ForwardAnswer{Result: replica.WriteResult{Context: causal.Context{Seen: bad}}},
 		replica.ForwardAnswer{Result: replica.WriteResult{Object: causal.Object{Siblings: make([]causal.Sibling, 1)}}},
 		replica.List{Limit: -1},
 		replica.ListAnswer{Entries: []replica.ListEntry{{Context: bad}}},
@@ -241,12 +246,12 @@ func goldenFrame(t testing.TB) *peerpb.Frame {
 		replica.Store{Key: key, Object: []byte("object")},
 		replica.StoreAnswer{Durable: true, Changed: true},
 		replica.Forward{Write: replica.Write{
-			Key: key, Context: v, Value: []byte("value"), ContentType: "text/plain", Meta: meta, Request: request, IfMatch: true,
+			Key: key, Context: causal.Context{Seen: v}, Value: []byte("value"), ContentType: "text/plain", Meta: meta, Request: request, IfMatch: true,
 			Options: replica.Options{R: 2, W: replica.Quorum, PW: replica.All, DW: replica.None, Sloppy: replica.Off, RepairBlocking: replica.On, Timeout: 5 * time.Second},
 			Return:  replica.ReturnBody,
 		}},
 		replica.Forward{Write: replica.Write{Key: key, Delete: true, IfAbsent: true}},
-		replica.ForwardAnswer{Result: replica.WriteResult{Context: v, Object: object}},
+		replica.ForwardAnswer{Result: replica.WriteResult{Context: causal.Context{Seen: v}, Object: object}},
 		replica.List{Type: "default", Bucket: "b", Buckets: true, After: "a", Started: true, Limit: 100},
 		replica.ListAnswer{Entries: []replica.ListEntry{{Name: "n", Live: true, Context: v}}, Done: true},
 		replica.Failure{Err: &replica.Error{Kind: replica.KindStaleRing, Field: "f", Message: "m", Needed: 2, Got: 1, MaybeApplied: true, RetryAfter: time.Second}, State: []byte("state")},

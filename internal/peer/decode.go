@@ -165,7 +165,7 @@ func unpackWrite(f *peerpb.Forward) (replica.Write, error) {
 	if w.Key, err = unpackKey(f.GetKey()); err != nil {
 		return w, err
 	}
-	w.Context, err = unpackVector(f.GetContext())
+	w.Context, err = unpackContext(f.GetContext(), f.GetOwn())
 	return w, err
 }
 
@@ -177,8 +177,16 @@ func unpackResult(a *peerpb.ForwardAnswer) (replica.WriteResult, error) {
 	if r.Object, err = unpackObject(a.GetObject()); err != nil {
 		return r, err
 	}
-	r.Context, err = unpackVector(a.GetContext())
+	r.Context, err = unpackContext(a.GetContext(), a.GetOwn())
 	return r, err
+}
+
+func unpackContext(seen, own []byte) (c causal.Context, err error) {
+	if c.Seen, err = unpackVector(seen); err != nil {
+		return c, err
+	}
+	c.Own, err = unpackVector(own)
+	return c, err
 }
 
 func unpackObject(b []byte) (causal.Object, error) {

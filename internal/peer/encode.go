@@ -49,7 +49,7 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 		}
 		to.Message = &peerpb.Envelope_Forward{Forward: f}
 	case replica.ForwardAnswer:
-		c, err := packVector(m.Result.Context)
+		seen, own, err := packContext(m.Result.Context)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func encode(to *peerpb.Envelope, env *replica.Envelope, id uint64, now time.Time
 		if err != nil {
 			return err
 		}
-		to.Message = &peerpb.Envelope_ForwardAnswer{ForwardAnswer: &peerpb.ForwardAnswer{Context: c, Object: o}}
+		to.Message = &peerpb.Envelope_ForwardAnswer{ForwardAnswer: &peerpb.ForwardAnswer{Context: seen, Own: own, Object: o}}
 	case replica.List:
 		if m.Limit < 0 || int64(m.Limit) > maxUint32 {
 			return fmt.Errorf("%w: a list of %d names", ErrUnsendable, m.Limit)
@@ -104,6 +104,14 @@ func packVector(v causal.Vector) ([]byte, error) {
 	return causal.AppendVector(make([]byte, 0, 10+18*len(v)), v), nil
 }
 
+func packContext(c causal.Context) (seen, own []byte, err error) {
+	if seen, err = packVector(c.Seen); err != nil {
+		return nil, nil, err
+	}
+	own, err = packVector(c.Own)
+	return seen, own, err
+}
+
 // packObject returns nothing for an object that was never written.
 func packObject(o *causal.Object) ([]byte, error) {
 	if isNone(o) {
@@ -118,12 +126,12 @@ func packObject(o *causal.Object) ([]byte, error) {
 func isNone(o *causal.Object) bool { return len(o.Context) == 0 && len(o.Siblings) == 0 }
 
 func packWrite(w *replica.Write) (*peerpb.Forward, error) {
-	c, err := packVector(w.Context)
+	seen, own, err := packContext(w.Context)
 	if err != nil {
 		return nil, err
 	}
 	f := &peerpb.Forward{
-		Key: packKey(w.Key), Delete: w.Delete, Context: c, Value: w.Value, ContentType: []byte(w.ContentType),
+		Key: packKey(w.Key), Delete: w.Delete, Context: seen, Own: own, Value: w.Value, ContentType: []byte(w.ContentType),
 		IfAbsent: w.IfAbsent, IfMatch: w.IfMatch, Return: peerpb.Return(w.Return), ExpiryMs: uint64(w.Expiry),
 		Options: &peerpb.Options{
 			R: int32(w.Options.R), W: int32(w.Options.W), Pr: int32(w.Options.PR), Pw: int32(w.Options.PW), Dw: int32(w.Options.DW),

@@ -34,12 +34,12 @@ func sizeOf(m replica.Message) int {
 		n += keyBytes(m.Key) + len(m.Object)
 	case replica.Forward:
 		w := &m.Write
-		n += writeBytes + keyBytes(w.Key) + len(w.Value) + len(w.ContentType) + entryBytes*len(w.Context)
+		n += writeBytes + keyBytes(w.Key) + len(w.Value) + len(w.ContentType) + entryBytes*(len(w.Context.Seen)+len(w.Context.Own))
 		for _, e := range w.Meta {
 			n += metaBytes + len(e.Key) + len(e.Value)
 		}
 	case replica.ForwardAnswer:
-		n += entryBytes*len(m.Result.Context) + objectBytes(&m.Result.Object)
+		n += entryBytes*(len(m.Result.Context.Seen)+len(m.Result.Context.Own)) + objectBytes(&m.Result.Object)
 	case replica.List:
 		n += nameBytes + len(m.Type) + len(m.Bucket) + len(m.After)
 	case replica.ListAnswer:

@@ -80,7 +80,9 @@ func (c *checker) acknowledged(op *operation) {
 	}
 }
 
-func (c *checker) gaveContext(key string, v causal.Vector) { c.given[key] = c.given[key].Join(v) }
+func (c *checker) gaveContext(key string, ctx causal.Context) {
+	c.given[key] = c.given[key].Join(ctx.Dots())
+}
 
 func (c *checker) read(key string, values []string) {
 	for i, v := range values {

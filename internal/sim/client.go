@@ -226,7 +226,7 @@ func (c *client) answer(op *operation, r quorum.Result) {
 		c.w.check.acknowledged(op)
 	}
 	read := reading{values: values}
-	if len(r.Context) > 0 {
+	if !r.Context.Empty() {
 		read.context = causal.Seal(c.w.key, bucketType, bucket, op.key, r.Context)
 	}
 	c.seen[op.key] = read

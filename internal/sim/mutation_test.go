@@ -20,8 +20,8 @@ var mutations = []struct {
 	{
 		name: "the sync before the acknowledgement",
 		file: "vnode/coordinate.go",
-		old:  "tx.AnswerNow(replica.Prepared{Object: encoded})\n\ttx.AnswerCovered(r.key, replica.Committed{})\n}",
-		new:  "tx.AnswerNow(replica.Prepared{Object: encoded})\n\ttx.AnswerNow(replica.Committed{})\n}",
+		old:  "tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})\n\ttx.AnswerCovered(r.key, replica.Committed{})\n}",
+		new:  "tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})\n\ttx.AnswerNow(replica.Committed{})\n}",
 		// Acknowledged with w=1 by an owner that then lost it: the value, or that there
 		// ever was one, is missing in the end.
 		violations: []string{"which was acknowledged or read", "lost some of what clients were told"},

@@ -756,7 +756,8 @@ func (x *PutRequest) GetExpiryUnixMs() int64 {
 
 type PutResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// context covers this write and all it replaced.
+	// context covers this write and all it replaced; siblings that it left only if
+	// return asked for them.
 	Context []byte `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
 	// siblings as return asked.
 	Siblings      []*Sibling `protobuf:"bytes,2,rep,name=siblings,proto3" json:"siblings,omitempty"`

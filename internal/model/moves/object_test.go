@@ -82,7 +82,7 @@ func init() {
 	}
 	for _, a := range all {
 		for w := range uint8(writes) {
-			written[a.index()][w] = objectOf(causal.Write(a.causal(), nil, causal.Sibling{Dot: dotOf(w)}))
+			written[a.index()][w] = objectOf(causal.Write(a.causal(), causal.Context{}, causal.Sibling{Dot: dotOf(w)}))
 		}
 		for _, b := range all {
 			merged[a.index()][b.index()] = objectOf(causal.Merge(a.causal(), b.causal()))

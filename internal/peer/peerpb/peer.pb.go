@@ -1275,7 +1275,10 @@ type Forward struct {
 	Options  *Options `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
 	Return   Return   `protobuf:"varint,11,opt,name=return,proto3,enum=ringd.peer.v1.Return" json:"return,omitempty"`
 	// expiry_ms is of the value, in Unix milliseconds; 0 is never. Since version 2.
-	ExpiryMs      uint64 `protobuf:"varint,12,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	ExpiryMs uint64 `protobuf:"varint,12,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	// own are dots that the client has seen besides context, as a vector; an older
+	// member leaves what they name as siblings.
+	Own           []byte `protobuf:"bytes,13,opt,name=own,proto3" json:"own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1392,6 +1395,13 @@ func (x *Forward) GetExpiryMs() uint64 {
 		return x.ExpiryMs
 	}
 	return 0
+}
+
+func (x *Forward) GetOwn() []byte {
+	if x != nil {
+		return x.Own
+	}
+	return nil
 }
 
 type Meta struct {
@@ -1552,6 +1562,7 @@ type ForwardAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Context       []byte                 `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
 	Object        []byte                 `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	Own           []byte                 `protobuf:"bytes,3,opt,name=own,proto3" json:"own,omitempty"` // as in Forward
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1596,6 +1607,13 @@ func (x *ForwardAnswer) GetContext() []byte {
 func (x *ForwardAnswer) GetObject() []byte {
 	if x != nil {
 		return x.Object
+	}
+	return nil
+}
+
+func (x *ForwardAnswer) GetOwn() []byte {
+	if x != nil {
+		return x.Own
 	}
 	return nil
 }
@@ -3337,7 +3355,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04slot\x18\x03 \x01(\rR\x04slot\"A\n" +
 	"\vStoreAnswer\x12\x18\n" +
 	"\adurable\x18\x01 \x01(\bR\adurable\x12\x18\n" +
-	"\achanged\x18\x02 \x01(\bR\achanged\"\xff\x02\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\x91\x03\n" +
 	"\aForward\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06delete\x18\x02 \x01(\bR\x06delete\x12\x18\n" +
@@ -3351,7 +3369,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\aoptions\x18\n" +
 	" \x01(\v2\x16.ringd.peer.v1.OptionsR\aoptions\x12-\n" +
 	"\x06return\x18\v \x01(\x0e2\x15.ringd.peer.v1.ReturnR\x06return\x12\x1b\n" +
-	"\texpiry_ms\x18\f \x01(\x04R\bexpiryMs\".\n" +
+	"\texpiry_ms\x18\f \x01(\x04R\bexpiryMs\x12\x10\n" +
+	"\x03own\x18\r \x01(\fR\x03own\".\n" +
 	"\x04Meta\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xe3\x01\n" +
@@ -3364,10 +3383,11 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x06sloppy\x18\x06 \x01(\x0e2\x15.ringd.peer.v1.ChoiceR\x06sloppy\x12>\n" +
 	"\x0frepair_blocking\x18\a \x01(\x0e2\x15.ringd.peer.v1.ChoiceR\x0erepairBlocking\x12\x1d\n" +
 	"\n" +
-	"timeout_ns\x18\b \x01(\x03R\ttimeoutNs\"A\n" +
+	"timeout_ns\x18\b \x01(\x03R\ttimeoutNs\"S\n" +
 	"\rForwardAnswer\x12\x18\n" +
 	"\acontext\x18\x01 \x01(\fR\acontext\x12\x16\n" +
-	"\x06object\x18\x02 \x01(\fR\x06object\"\x9f\x01\n" +
+	"\x06object\x18\x02 \x01(\fR\x06object\x12\x10\n" +
+	"\x03own\x18\x03 \x01(\fR\x03own\"\x9f\x01\n" +
 	"\x04List\x12\x1f\n" +
 	"\vbucket_type\x18\x01 \x01(\fR\n" +
 	"bucketType\x12\x16\n" +
