@@ -148,7 +148,7 @@ var table = []row{
 	{
 		folder: "jepsen/...",
 		why:    "jepsen judges ringd from outside: it must not share the code that it judges",
-		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/proctest"},
+		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/plants", "internal/proctest"},
 		// What reaches members and hosts, and what judges: no part of ringd's own machinery.
 		outside: []string{grpc, protobuf, cobra, pflag, goFuse, porcupine, xsys},
 	},
@@ -177,6 +177,7 @@ var table = []row{
 			"vnode", "quorum", "handoff", "storage/...",
 		},
 		outside: []string{xxhash},
+		tests:   []string{"internal/plants"},
 	},
 	{
 		folder: "internal/model/...", pure: true, std: pureBans,
@@ -189,6 +190,10 @@ var table = []row{
 		why:     "proctest starts real ringd processes and speaks to them as any client does",
 		within:  []string{"internal/proctest/...", "client/...", "api/ringd/v1"},
 		outside: []string{grpc},
+	},
+	{
+		folder: "internal/plants",
+		why:    "plants are edits of source text: they must not need what they break to build",
 	},
 	{
 		folder: "internal/imports",
