@@ -1,21 +1,17 @@
-package jepsen
+package hosts
 
 import (
-	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
-	"testing"
-	"time"
 )
 
-// commandWithin bounds one call of ip or nft.
-const commandWithin = 30 * time.Second
+// HostsMax is how many hosts a network has room for: its addresses are a /24,
+// whose last is the harness's.
+const HostsMax = 253
 
 // prefix begins the names of all namespaces of this package. The id of the
 // process that made them follows, so that those of a run that was killed can be
@@ -23,19 +19,6 @@ const commandWithin = 30 * time.Second
 const prefix = "ringd-jepsen-"
 
 var networks atomic.Int64 // made by this process
-
-// switchRules drop what the switch would forward from the first interface of a
-// pair to the second. It is the one place where faults are: the hosts' own
-// stacks notice nothing but silence.
-const switchRules = `
-table bridge faults {
-	set cut { type ifname . ifname; }
-	chain forward {
-		type filter hook forward priority 0; policy accept;
-		iifname . oifname @cut drop
-	}
-}
-`
 
 // Host is a network namespace with one interface, on the network's switch.
 type Host struct {
@@ -47,130 +30,116 @@ type Host struct {
 // Enter is the command that runs what follows it on the host.
 func (h *Host) Enter() []string { return []string{"ip", "netns", "exec", h.Namespace} }
 
-// Network is some hosts on one switch, which is a bridge in a namespace of its own.
+// Network is some hosts on one switch, which is a bridge in a namespace of its
+// own. It is safe for use by several goroutines.
 type Network struct {
-	Hosts []*Host
-	t     testing.TB
-	sw    string // namespace of the switch
-}
+	// Base begins the names of its namespaces.
+	Base string
+	sw   string // namespace of the switch
 
-// NewNetwork makes n hosts, at most 254, that reach each other and nothing else.
-// They are removed with the test. The test is skipped where they can't be made.
-func NewNetwork(t testing.TB, n int) *Network {
-	t.Helper()
-	needRoot(t)
-	removeAbandoned(t)
-	base := fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), networks.Add(1))
-	net := &Network{t: t, sw: base + "-switch"}
-	net.addNamespace(net.sw)
-	net.ip("-n", net.sw, "link", "add", "bridge", "type", "bridge")
-	net.ip("-n", net.sw, "link", "set", "bridge", "up")
-	net.nft(switchRules)
-	for i := range n {
-		h := &Host{
-			IP:        fmt.Sprintf("10.77.0.%d", i+1),
-			Namespace: fmt.Sprintf("%s-h%d", base, i),
-			port:      fmt.Sprintf("port%d", i),
-		}
-		net.addNamespace(h.Namespace)
-		net.ip("-n", net.sw, "link", "add", h.port, "type", "veth", "peer", "name", "eth0", "netns", h.Namespace)
-		net.ip("-n", net.sw, "link", "set", h.port, "master", "bridge", "up")
-		net.ip("-n", h.Namespace, "addr", "add", h.IP+"/24", "dev", "eth0")
-		net.ip("-n", h.Namespace, "link", "set", "lo", "up")
-		net.ip("-n", h.Namespace, "link", "set", "eth0", "up")
-		net.Hosts = append(net.Hosts, h)
-	}
-	return net
-}
-
-// Cut drops everything between the hosts of one group and those of the other,
-// both ways, on connections that are open too: nobody is told.
-func (n *Network) Cut(one, other []*Host) {
-	n.t.Helper()
-	var pairs []string
-	for _, a := range one {
-		for _, b := range other {
-			pairs = append(pairs,
-				fmt.Sprintf("%q . %q", a.port, b.port),
-				fmt.Sprintf("%q . %q", b.port, a.port))
-		}
-	}
-	n.nft("add element bridge faults cut { " + strings.Join(pairs, ", ") + " }")
-}
-
-// Heal ends all cuts.
-func (n *Network) Heal() {
-	n.t.Helper()
-	n.nft("flush set bridge faults cut")
-}
-
-// addNamespace makes a namespace, which is removed with the test, whatever else
-// fails. What is in it, such as the ends of cables, goes with it.
-func (n *Network) addNamespace(name string) {
-	n.t.Helper()
-	n.ip("netns", "add", name)
-	n.t.Cleanup(func() {
-		if err := run("", "ip", "netns", "delete", name); err != nil {
-			n.t.Error(err)
-		}
-	})
-}
-
-func (n *Network) ip(args ...string) {
-	n.t.Helper()
-	if err := run("", "ip", args...); err != nil {
-		n.t.Fatal(err)
+	mu struct {
+		sync.Mutex
+		made   []string // namespaces, in order
+		hosts  int
+		faults int // that ever were: each has a table of its own
 	}
 }
 
-// nft runs a script in the switch's namespace.
-func (n *Network) nft(script string) {
-	n.t.Helper()
-	if err := run(script, "ip", "netns", "exec", n.sw, "nft", "-f", "-"); err != nil {
-		n.t.Fatal(err)
+// New makes a network without hosts. Whoever makes it closes it. Networks whose
+// makers were killed are removed first.
+func New() (*Network, error) {
+	if err := Available(); err != nil {
+		return nil, err
 	}
-}
-
-func run(stdin, name string, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commandWithin)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("network namespaces need root; the package's documentation says how to go without")
-	}
-	for _, name := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("hosts on a network need the program %s: %v", name, err)
-		}
-	}
-}
-
-// removeAbandoned removes the namespaces of runs that were killed before they
-// could remove their own.
-func removeAbandoned(t testing.TB) {
-	t.Helper()
-	entries, err := os.ReadDir("/run/netns")
+	removeAbandoned()
+	n := &Network{Base: fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), networks.Add(1))}
+	n.sw = n.Base + "-switch"
+	err := errors.Join(
+		n.addNamespace(n.sw),
+		ip("-n", n.sw, "link", "add", "bridge", "type", "bridge"),
+		ip("-n", n.sw, "link", "set", "bridge", "up"),
+	)
 	if err != nil {
-		return // no namespace was ever made here
+		return nil, errors.Join(err, n.Close())
 	}
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), prefix)
-		first, _, _ := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(first)
-		if !ours || err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
-			continue
-		}
-		if err := run("", "ip", "netns", "delete", e.Name()); err != nil {
-			t.Logf("namespace of a run that was killed: %v", err)
+	return n, nil
+}
+
+// Join returns the network of another process, by its Base, to add hosts to it.
+// One process at a time may do that. Close removes only what was added.
+func Join(base string) *Network { return &Network{Base: base, sw: base + "-switch"} }
+
+// AddHost makes one more host, which reaches all others.
+func (n *Network) AddHost() (*Host, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.hosts == HostsMax {
+		return nil, fmt.Errorf("a network has room for %d hosts", HostsMax)
+	}
+	n.mu.hosts++
+	i := n.mu.hosts
+	return n.addHostLocked(fmt.Sprintf("h%d", i), fmt.Sprintf("10.77.0.%d", i))
+}
+
+// AddHarness makes the host of those who look at the others. No fault is on the
+// way between it and them.
+func (n *Network) AddHarness() (*Host, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addHostLocked("harness", fmt.Sprintf("10.77.0.%d", HostsMax+1))
+}
+
+func (n *Network) addHostLocked(name, addr string) (*Host, error) {
+	h := &Host{IP: addr, Namespace: n.Base + "-" + name, port: "port-" + name}
+	if err := n.addNamespaceLocked(h.Namespace); err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{
+		{"-n", n.sw, "link", "add", h.port, "type", "veth", "peer", "name", "eth0", "netns", h.Namespace},
+		{"-n", n.sw, "link", "set", h.port, "master", "bridge", "up"},
+		{"-n", h.Namespace, "addr", "add", h.IP + "/24", "dev", "eth0"},
+		{"-n", h.Namespace, "link", "set", "lo", "up"},
+		{"-n", h.Namespace, "link", "set", "eth0", "up"},
+	} {
+		if err := ip(args...); err != nil {
+			return nil, err
 		}
 	}
+	return h, nil
+}
+
+// Close removes all that was made. What is in a namespace, such as the ends of
+// cables, goes with it, once no process is in it any more.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	for _, name := range n.mu.made {
+		errs = append(errs, ip("netns", "delete", name))
+	}
+	n.mu.made = nil
+	return errors.Join(errs...)
+}
+
+// Remove is Close for a network to which other processes have added hosts, all of
+// which have ended: it removes theirs, too.
+func (n *Network) Remove() error {
+	n.mu.Lock()
+	n.mu.made = nil
+	n.mu.Unlock()
+	return removeAll(func(name string) bool { return strings.HasPrefix(name, n.Base+"-") })
+}
+
+func (n *Network) addNamespace(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addNamespaceLocked(name)
+}
+
+func (n *Network) addNamespaceLocked(name string) error {
+	if err := ip("netns", "add", name); err != nil {
+		return err
+	}
+	n.mu.made = append(n.mu.made, name)
+	return nil
 }
