@@ -120,7 +120,7 @@ func (b *bench) runInside(ctx context.Context, c run.Config) (outcome run.Outcom
 	if err != nil {
 		return run.Broken, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Time+run.OverheadMax)
+	ctx, cancel := context.WithTimeout(ctx, c.Longest())
 	defer cancel()
 	line := append(h.Enter(), self, insideName, string(raw))
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)

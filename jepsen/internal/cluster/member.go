@@ -25,7 +25,8 @@ const (
 	startWithin = 60 * time.Second
 	// stopWithin is a little more than a member gives itself for a clean stop.
 	stopWithin = 15 * time.Second
-	// port of gRPC on a host of the member's own.
+	// port of gRPC, on an address of the member's own: a member that is started again
+	// is where it was, even if all are. It is below those that the system gives out.
 	port = 7600
 )
 
@@ -42,6 +43,7 @@ type Member struct {
 	Args []string
 
 	c    *Cluster
+	addr string // it listens on, of its own
 	log  *os.File
 	proc process.Process
 
@@ -82,13 +84,13 @@ func (m *Member) Start(ctx context.Context, args ...string) error {
 	m.mu.Unlock()
 
 	p := &m.proc
-	p.Name, p.Dir, p.Program, p.Output, p.Host = m.Name, m.Dir, m.c.config.Program, m.log, "127.0.0.1"
+	p.Name, p.Dir, p.Program, p.Output, p.Host, p.Port = m.Name, m.Dir, m.c.config.Program, m.log, m.addr, port
 	if m.Host != nil {
-		p.Host, p.Port, p.Wrap = m.Host.IP, port, m.Host.Enter()
+		p.Wrap = m.Host.Enter()
 	}
 	p.Args = append([]string{"--insecure"}, m.Args...)
 	if n > 1 && len(args) == 0 {
-		args = m.c.JoinArgs(m) // on loopback, the others may have moved
+		args = m.c.JoinArgs(m)
 	}
 	fmt.Fprintf(m.log, "--- start %d at %v\n", n, m.c.config.Since().Round(time.Millisecond))
 	if err := p.Begin(args...); err != nil {
@@ -203,11 +205,11 @@ func (m *Member) Admin() ringdv1.AdminClient {
 	return ringdv1.NewAdminClient(m.mu.conn)
 }
 
-// client is the member as clients reach it; false if there is no such thing.
+// client is the member as clients reach it; false if it never served.
 func (m *Member) client() (workload.Member, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mu.conn == nil || m.mu.gone && !m.proc.Running() {
+	if m.mu.conn == nil {
 		return workload.Member{}, false
 	}
 	return workload.Member{Name: m.Name, KV: ringdv1.NewKVClient(m.mu.conn), Admin: ringdv1.NewAdminClient(m.mu.conn)}, true

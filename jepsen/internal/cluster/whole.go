@@ -58,6 +58,7 @@ func (c *Cluster) WaitWhole(ctx context.Context) error {
 	if err := c.hintsDelivered(ctx); err != nil {
 		return err
 	}
+	last := errors.New("nobody has compared them yet")
 	for {
 		differ, err := c.Verify(ctx)
 		if err == nil && len(differ) == 0 {
@@ -66,12 +67,14 @@ func (c *Cluster) WaitWhole(ctx context.Context) error {
 		if err == nil {
 			err = errors.New(strings.Join(differ, "; "))
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("waiting for all owners to agree: %w (%w)", err, ctx.Err())
+		if ctx.Err() == nil {
+			last = err
 		}
 		// Its own error is told by the next comparison.
 		_, _ = c.Repair(ctx)
-		_ = pause(ctx)
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for all owners to agree: %w (%w)", last, err)
+		}
 	}
 }
 
