@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/ringd/ringd/internal/proctest"
 )
 
 // mountIn names the directory that a process started by TestAbandoned mounts on.
@@ -18,7 +20,7 @@ const mountIn = "RINGD_FAULTFS_TEST_MOUNT"
 func TestMain(m *testing.M) {
 	dir := os.Getenv(mountIn)
 	if dir == "" {
-		os.Exit(m.Run())
+		proctest.Main(m)
 	}
 	if _, err := Mount(filepath.Join(dir, "mnt"), filepath.Join(dir, "store")); err != nil {
 		println(err.Error())

@@ -238,6 +238,9 @@ func (h *handle) Fsync(context.Context, uint32) syscall.Errno {
 		return syscall.EIO
 	case x != nil && !lie:
 		x.end(began)
+		h.fs.files.Lock()
+		h.fs.forgetLocked(x)
+		h.fs.files.Unlock()
 	}
 	return 0
 }

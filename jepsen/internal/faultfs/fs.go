@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // kind is the type of the mounts, as mountinfo has it after "fuse.".
@@ -21,10 +22,6 @@ const kind = "ringd-faultfs"
 
 // maxWrite is the most that the kernel hands over at once: its own bound.
 const maxWrite = 1 << 20
-
-// closeWithin bounds how long Close waits for the kernel. It has no answer while a
-// process in another mount namespace still has the file system.
-const closeWithin = 5 * time.Second
 
 // FS is one mounted file system. Its methods may be called at any time, by any
 // goroutine.
@@ -192,25 +189,45 @@ func (f *FS) dropCaches() {
 }
 
 // Close unmounts the file system. The processes that use it are to be gone; what they
-// left is in the store, unsynced or not.
+// left is in the store, unsynced or not. Whoever still has it, as a copy in a mount
+// namespace of its own, gets errors from then on.
 func (f *FS) Close() error {
 	var err error
 	f.closed.Do(func() {
 		close(f.closing)
-		if err = syscall.Unmount(f.Dir, syscall.MNT_DETACH); err != nil {
-			err = fmt.Errorf("faultfs: unmount %s: %w", f.Dir, err)
-			return
-		}
-		ended := make(chan struct{})
-		go func() {
-			f.server.Wait()
-			close(ended)
-		}()
-		select {
-		case <-ended:
-		case <-time.After(closeWithin):
-			err = fmt.Errorf("faultfs: %s is unmounted, but still in use after %v: end the processes first that were started since it was mounted", f.Dir, closeWithin)
-		}
+		err = f.unmount()
 	})
 	return err
+}
+
+func (f *FS) unmount() error {
+	var st unix.Stat_t
+	if err := unix.Stat(f.Dir, &st); err != nil {
+		return fmt.Errorf("faultfs: %s: %w", f.Dir, err)
+	}
+	if err := unix.Unmount(f.Dir, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("faultfs: unmount %s: %w", f.Dir, err)
+	}
+	if err := abort(unix.Minor(st.Dev)); err != nil {
+		return fmt.Errorf("faultfs: end of the mount on %s: %w", f.Dir, err)
+	}
+	f.server.Wait()
+	return nil
+}
+
+// abort ends a connection of the kernel's FUSE, by its number. It is not there any
+// more if nobody has the file system.
+func abort(connection uint32) error {
+	dir, err := os.MkdirTemp("", "ringd-fusectl-")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("none", dir, "fusectl", 0, ""); err != nil {
+		return errors.Join(err, os.Remove(dir))
+	}
+	err = os.WriteFile(filepath.Join(dir, fmt.Sprint(connection), "abort"), []byte("1"), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH), os.Remove(dir))
 }
