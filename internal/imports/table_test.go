@@ -148,7 +148,7 @@ var table = []row{
 	{
 		folder: "jepsen/...",
 		why:    "jepsen judges ringd from outside: it must not share the code that it judges",
-		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/proctest"},
+		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/process"},
 		// What reaches members and hosts, and what judges: no part of ringd's own machinery.
 		outside: []string{grpc, protobuf, cobra, pflag, goFuse, porcupine, xsys},
 	},
@@ -185,9 +185,13 @@ var table = []row{
 		tests:  []string{"replica", "ring", "storage", "storage/simstore", "vnode"},
 	},
 	{
+		folder: "internal/process",
+		why:    "process starts ringd and knows nothing of what it does",
+	},
+	{
 		folder:  "internal/proctest/...",
 		why:     "proctest starts real ringd processes and speaks to them as any client does",
-		within:  []string{"internal/proctest/...", "client/...", "api/ringd/v1"},
+		within:  []string{"internal/proctest/...", "internal/process", "client/...", "api/ringd/v1"},
 		outside: []string{grpc},
 	},
 	{

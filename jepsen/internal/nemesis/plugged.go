@@ -1,0 +1,5 @@
+package nemesis
+
+// plugged are the nemeses that have packages of their own: of disks, slow links and
+// clocks.
+func plugged() []*Nemesis { return nil }
