@@ -12,7 +12,7 @@ import (
 )
 
 // offsetFile is the environment variable that names the file.
-const offsetFile = "RINGD_CLOCK_OFFSET_FILE"
+const offsetFile = "CLOCKSHIFT_OFFSET_FILE"
 
 // offset is where the file is mapped to, or 0 for ever.
 var offset = mapped(os.Getenv(offsetFile))
