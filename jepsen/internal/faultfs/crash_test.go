@@ -67,7 +67,7 @@ func do(f *FS, step []string) error {
 	case "crash":
 		return f.Crash(Loss{})
 	case "lie":
-		f.Lie(step[1] == "on")
+		f.Lie(strings.Join(step[1:], ""))
 		return nil
 	}
 	return fmt.Errorf("no such step")
@@ -146,8 +146,9 @@ func TestCrash(t *testing.T) {
 		{"moved, the new directory synced", "mkdir d; mkdir e; write d/a 1; sync d/a; sync d; sync e; sync .; mv d/a e/a; sync e", "d/ e/ e/a=1"},
 		{"what came before a move", "mkdir d; mkdir e; sync .; write d/x 0; sync d/x; write d/a 1; sync d/a; mv d/a e/a; write d/y 2; sync d/y; sync e", "d/ d/x=0 e/ e/a=1"},
 		{"two crashes", "write a 1; sync a; sync .; append a 2; crash; append a 3; sync a; append a 4", "a=13"},
-		{"a lie", "write a 1; sync a; sync .; lie on; append a 2; sync a; write b 3; sync b; sync .", "a=1"},
-		{"a sync after a lie", "lie on; write a 1; sync a; sync .; lie off; sync a; sync .", "a=1"},
+		{"a lie", "write a 1; sync a; sync .; lie *; append a 2; sync a; write b 3; sync b; sync .", "a=1"},
+		{"a lie of some", "write a.log 1; write b 2; sync .; lie *.log; sync a.log; sync b", "a.log= b=2"},
+		{"a sync after a lie", "lie *; write a 1; sync a; sync .; lie; sync a; sync .", "a=1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := mount(t)

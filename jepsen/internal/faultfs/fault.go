@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -57,39 +60,66 @@ func (f Fault) matches(op Ops, name string) bool {
 	if f.Ops&op == 0 {
 		return false
 	}
-	if f.Path != "" {
-		if !strings.Contains(f.Path, "/") {
-			name = path.Base(name)
-		}
-		if ok, err := path.Match(f.Path, name); err != nil || !ok {
-			return false
-		}
+	if f.Path != "" && !match(f.Path, name) {
+		return false
 	}
 	return f.Share == 0 || rand.Float64() < f.Share
 }
 
-// SetFaults replaces the faults that there are. Every fault that matches an operation
-// delays it; the first with an Errno answers it. What is in the kernel's cache is
-// dropped, so that faults of reads show.
-func (f *FS) SetFaults(faults ...Fault) error {
+// match reports whether the pattern is for the path from the mount.
+func match(pattern, name string) bool {
+	if !strings.Contains(pattern, "/") {
+		name = path.Base(name)
+	}
+	ok, err := path.Match(pattern, name)
+	return err == nil && ok
+}
+
+// Inject adds faults to those that there are, until heal is called. Every fault that
+// matches an operation delays it; the first with an Errno answers it. What is in the
+// kernel's cache is dropped, so that faults of reads show.
+func (f *FS) Inject(faults ...Fault) (heal func(), err error) {
+	reads := false
 	for _, x := range faults {
 		if err := x.validate(); err != nil {
-			return err
+			return nil, err
 		}
+		reads = reads || x.Ops&Read != 0
 	}
-	f.faults.Store(&faults)
-	for _, x := range faults {
-		if x.Ops&Read != 0 {
-			f.dropCaches()
-			break
-		}
+	mine := &faults
+	f.faults.Lock()
+	f.faults.injected = append(f.faults.injected, mine)
+	f.faults.renewLocked()
+	f.faults.Unlock()
+	if reads {
+		f.dropCaches()
 	}
-	return nil
+	return func() {
+		f.faults.Lock()
+		defer f.faults.Unlock()
+		f.faults.injected = slices.DeleteFunc(f.faults.injected, func(x *[]Fault) bool { return x == mine })
+		f.faults.renewLocked()
+	}, nil
+}
+
+// faults are those that there are.
+type faults struct {
+	sync.Mutex
+	injected []*[]Fault              // by each call of Inject
+	all      atomic.Pointer[[]Fault] // the same in one, for those who suffer
+}
+
+func (f *faults) renewLocked() {
+	var all []Fault
+	for _, x := range f.injected {
+		all = append(all, *x...)
+	}
+	f.all.Store(&all)
 }
 
 // suffer does what the faults say to an operation on the path. No lock may be held.
 func (f *FS) suffer(op Ops, name func() string) syscall.Errno {
-	faults := f.faults.Load()
+	faults := f.faults.all.Load()
 	if faults == nil || len(*faults) == 0 {
 		return 0
 	}

@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-func setFaults(t *testing.T, f *FS, faults ...Fault) {
+func inject(t *testing.T, f *FS, faults ...Fault) (heal func()) {
 	t.Helper()
-	if err := f.SetFaults(faults...); err != nil {
+	heal, err := f.Inject(faults...)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return heal
 }
 
 // TestErrors: the operations that faults name fail, at the paths that they name,
@@ -35,14 +37,14 @@ func TestErrors(t *testing.T) {
 		{"another error", Fault{Ops: Write, Errno: syscall.ENOSPC}, "poke a.log x", "sync a.log"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			setFaults(t, f, c.fault)
+			heal := inject(t, f, c.fault)
 			for step := range strings.SplitSeq(c.fail, ";") {
 				if err := do(f, strings.Fields(step)); !errors.Is(err, c.fault.Errno) {
 					t.Errorf("%s: %v, want %v", step, err, c.fault.Errno)
 				}
 			}
 			script(t, f, c.pass)
-			setFaults(t, f)
+			heal()
 			script(t, f, "sync a.log; sync d/b.sst; sync .; sync d")
 			if got, want := list(t, f.Dir), "a.log=1 d/ d/b.sst=2"; got != want {
 				t.Errorf("there is %q, want %q", got, want)
@@ -60,11 +62,11 @@ func TestReadErrors(t *testing.T) {
 		if _, err := x.ReadAt(buf, 0); err != nil {
 			return err
 		}
-		setFaults(t, f, Fault{Ops: Read, Errno: syscall.EIO})
+		heal := inject(t, f, Fault{Ops: Read, Errno: syscall.EIO})
 		if _, err := x.ReadAt(buf, 0); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%v, want %v", err, syscall.EIO)
 		}
-		setFaults(t, f)
+		heal()
 		_, err := x.ReadAt(buf, 0)
 		return err
 	})
@@ -77,7 +79,7 @@ func TestReadErrors(t *testing.T) {
 func TestShare(t *testing.T) {
 	f := mount(t)
 	script(t, f, "write a 1")
-	setFaults(t, f, Fault{Ops: Write, Share: 0.3, Errno: syscall.EIO})
+	inject(t, f, Fault{Ops: Write, Share: 0.3, Errno: syscall.EIO})
 	const n = 1000
 	failed := 0
 	err := with(filepath.Join(f.Dir, "a"), os.O_RDWR, func(x *os.File) error {
@@ -98,11 +100,11 @@ func TestFailedSync(t *testing.T) {
 	for next, want := range map[string]string{"": "a=1", "sync a": "a=12"} {
 		f := mount(t)
 		script(t, f, "write a 1; sync a; sync .; append a 2")
-		setFaults(t, f, Fault{Ops: Sync, Errno: syscall.EIO})
+		heal := inject(t, f, Fault{Ops: Sync, Errno: syscall.EIO})
 		if err := do(f, []string{"sync", "a"}); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%v, want %v", err, syscall.EIO)
 		}
-		setFaults(t, f)
+		heal()
 		if next != "" {
 			script(t, f, next)
 		}
@@ -119,7 +121,7 @@ func TestSlowSync(t *testing.T) {
 	f := mount(t)
 	script(t, f, "write a 1; sync a; sync .; append a 2")
 	const delay = 300 * time.Millisecond
-	setFaults(t, f, Fault{Ops: Sync, Delay: delay})
+	inject(t, f, Fault{Ops: Sync, Delay: delay})
 	done := make(chan time.Duration)
 	go func() {
 		began := time.Now()
@@ -198,13 +200,43 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestFaultsTogether: faults that are there at a time end each by itself.
+func TestFaultsTogether(t *testing.T) {
+	f := mount(t)
+	script(t, f, "write a 1")
+	poke, sync := []string{"poke", "a", "x"}, []string{"sync", "a"}
+	for _, c := range []struct {
+		heal          int // of the two, first
+		failed, works []string
+	}{{0, sync, poke}, {1, poke, sync}} {
+		heals := []func(){
+			inject(t, f, Fault{Ops: Write, Errno: syscall.EIO}),
+			inject(t, f, Fault{Ops: Sync, Errno: syscall.EIO}),
+		}
+		for _, step := range [][]string{poke, sync} {
+			if err := do(f, step); !errors.Is(err, syscall.EIO) {
+				t.Errorf("%v with both: %v", step, err)
+			}
+		}
+		heals[c.heal]()
+		if err := do(f, c.failed); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%v with one healed: %v", c.failed, err)
+		}
+		if err := do(f, c.works); err != nil {
+			t.Errorf("%v with one healed: %v", c.works, err)
+		}
+		heals[1-c.heal]()
+		script(t, f, "poke a x; sync a")
+	}
+}
+
 func TestFaultsRefused(t *testing.T) {
 	f := &FS{}
 	for _, bad := range []Fault{
 		{}, {Ops: Write}, {Ops: 64, Errno: syscall.EIO}, {Ops: Write, Errno: syscall.EIO, Share: 2},
 		{Ops: Write, Errno: syscall.EIO, Path: "["}, {Ops: Write, Delay: -1},
 	} {
-		if err := f.SetFaults(bad); err == nil {
+		if _, err := f.Inject(bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
 	}

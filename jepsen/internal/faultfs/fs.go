@@ -35,8 +35,8 @@ type FS struct {
 	server      *fuse.Server
 	root        *node
 	room        room
-	faults      atomic.Pointer[[]Fault]
-	lies        atomic.Bool
+	faults      faults
+	lies        atomic.Pointer[string]
 	closing     chan struct{}
 	closed      sync.Once
 
@@ -152,9 +152,15 @@ func (x *file) lose(random *rand.Rand) error {
 	return x.mu.undo.loseSome(x.f, size, random)
 }
 
-// Lie makes every fsync a lie from now on, or no longer: it says that it was done,
-// and a crash loses what it should have kept.
-func (f *FS) Lie(lies bool) { f.lies.Store(lies) }
+// Lie makes every fsync at paths of the pattern (see Fault) a lie from now on: it says
+// that it was done, and a crash loses what it should have kept. "*" is all, "" is none.
+func (f *FS) Lie(pattern string) { f.lies.Store(&pattern) }
+
+// lie reports whether an fsync there is a lie.
+func (f *FS) lie(name func() string) bool {
+	pattern := f.lies.Load()
+	return pattern != nil && *pattern != "" && match(*pattern, name())
+}
 
 // Unsynced is the number of files and of changes of directories that a crash
 // would take something of.

@@ -183,11 +183,11 @@ func TestLyingDiskLosesWrites(t *testing.T) {
 	m.serve()
 	p := m.put(0, 4, 100)
 	p.await(t, 100)
-	f.Lie(true)
+	f.Lie("*")
 	p.await(t, 200)
 	m.crash(Loss{})
 	acked := p.end()
-	f.Lie(false)
+	f.Lie("")
 	m.Start()
 	m.serve()
 	if n := m.lost(acked); n == 0 {

@@ -275,7 +275,7 @@ func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
 	if errno := f.suffer(Sync, d.node.name); errno != 0 {
 		return errno
 	}
-	if f.lies.Load() {
+	if f.lie(d.node.name) {
 		return 0
 	}
 	var removed bool
