@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,8 @@ type Member struct {
 	Dir  string      // its data directory
 	// Args are arguments for every start. Hooks may add some.
 	Args []string
+	// Wrap is a command that the program is run by, on its host. Hooks may add to it.
+	Wrap []string
 
 	c    *Cluster
 	log  *os.File
@@ -82,10 +85,12 @@ func (m *Member) Start(ctx context.Context, args ...string) error {
 	m.mu.Unlock()
 
 	p := &m.proc
-	p.Name, p.Dir, p.Program, p.Output, p.Host = m.Name, m.Dir, m.c.config.Program, m.log, "127.0.0.1"
+	p.Name, p.Dir, p.Program, p.Output = m.Name, m.Dir, m.c.config.Program, m.log
+	p.Host, p.Wrap = "127.0.0.1", nil
 	if m.Host != nil {
 		p.Host, p.Port, p.Wrap = m.Host.IP, port, m.Host.Enter()
 	}
+	p.Wrap = slices.Concat(p.Wrap, m.Wrap)
 	p.Args = append([]string{"--insecure"}, m.Args...)
 	if n > 1 && len(args) == 0 {
 		args = m.c.JoinArgs(m) // on loopback, the others may have moved

@@ -41,6 +41,24 @@ func (s Shape) Validate() error {
 	return nil
 }
 
+// And is what becomes of packets whose way has both shapes.
+func (s Shape) And(o Shape) Shape {
+	both := Shape{
+		Delay: s.Delay + o.Delay, Jitter: s.Jitter + o.Jitter,
+		Loss:           either(s.Loss, o.Loss),
+		Duplicate:      either(s.Duplicate, o.Duplicate),
+		Reorder:        either(s.Reorder, o.Reorder),
+		BytesPerSecond: max(s.BytesPerSecond, o.BytesPerSecond),
+	}
+	if s.BytesPerSecond > 0 && o.BytesPerSecond > 0 {
+		both.BytesPerSecond = min(s.BytesPerSecond, o.BytesPerSecond)
+	}
+	return both
+}
+
+// either is the probability of one or the other, which know nothing of each other.
+func either(p, q float64) float64 { return p + q - p*q }
+
 // way is one direction between two hosts. It is not safe for use by several
 // goroutines.
 type way struct {

@@ -89,6 +89,25 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
+func TestAnd(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct{ a, b, want Shape }{
+		{Shape{}, Shape{}, Shape{}},
+		{Shape{Delay: ms, Jitter: 2 * ms}, Shape{Delay: 3 * ms, Jitter: 4 * ms}, Shape{Delay: 4 * ms, Jitter: 6 * ms}},
+		{Shape{Loss: 0.5, Duplicate: 1}, Shape{Loss: 0.5}, Shape{Loss: 0.75, Duplicate: 1}},
+		{Shape{Delay: ms, Reorder: 0.25}, Shape{}, Shape{Delay: ms, Reorder: 0.25}},
+		{Shape{BytesPerSecond: 10}, Shape{}, Shape{BytesPerSecond: 10}},
+		{Shape{BytesPerSecond: 10}, Shape{BytesPerSecond: 20}, Shape{BytesPerSecond: 10}},
+	} {
+		if got := c.a.And(c.b); got != c.want {
+			t.Errorf("%+v and %+v: %+v", c.a, c.b, got)
+		}
+		if got := c.b.And(c.a); got != c.want {
+			t.Errorf("%+v and %+v: %+v", c.b, c.a, got)
+		}
+	}
+}
+
 func TestShapesRefused(t *testing.T) {
 	for _, bad := range []Shape{
 		{Delay: -1}, {Jitter: -1}, {Loss: 1.1}, {Loss: -0.1}, {Duplicate: 2}, {BytesPerSecond: -1}, {Reorder: 0.5},
