@@ -91,7 +91,7 @@ func (b *bench) soak(cmd *cobra.Command, o options, until time.Time) error {
 func (b *bench) mix(rng *rand.Rand) string {
 	var names []string
 	for _, n := range nemesis.All() {
-		if n.Missing(b.loopback) == "" {
+		if n.Missing(b.loopback) == "" && !n.Unfair {
 			names = append(names, n.Name)
 		}
 	}

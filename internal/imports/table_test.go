@@ -16,6 +16,8 @@ type row struct {
 	std []ban
 	// tests are further folders, and paths of other modules, that its tests may import.
 	tests []string
+	// clock folders read the time by internal/clock, and not by time.Now.
+	clock bool
 	// pure folders also contain no go or select statement, and use none of bannedUses.
 	pure bool
 }
@@ -90,9 +92,9 @@ var table = []row{
 		tests:   []string{"storage/simstore"},
 	},
 	{
-		folder: "vnode/executor", std: driverBans,
+		folder: "vnode/executor", std: driverBans, clock: true,
 		why:    "the executor's driver runs vnode's step machine on goroutines over a storage engine, and nothing else",
-		within: []string{"vnode", "ring/...", "causal/...", "crdt/...", "replica/...", "storage"},
+		within: []string{"vnode", "ring/...", "causal/...", "crdt/...", "replica/...", "storage", "internal/clock"},
 		tests:  []string{"storage/simstore", "storage/pebblestore", pebble},
 	},
 	{
@@ -108,17 +110,17 @@ var table = []row{
 		tests:  []string{"vnode", "storage", "storage/simstore", "quorum"},
 	},
 	{
-		folder:  "cluster/...",
+		folder: "cluster/...", clock: true,
 		why:     "cluster agrees on members, ring and bucket types; data and the client's wire are not its affair, and its transport is handed to it",
-		within:  []string{"cluster/...", "ring/...", "replica"},
+		within:  []string{"cluster/...", "ring/...", "replica", "internal/clock"},
 		outside: []string{memberlist, raft, raftBolt, hclog, uuid},
 	},
 	{
-		folder: "api/...",
-		why:    "the services in api translate between the wire and the packages below, and nothing more",
+		folder: "api/...", clock: true,
+		why: "the services in api translate between the wire and the packages below, and nothing more",
 		within: []string{
 			"api/...", "ring/...", "causal/...", "crdt/...", "replica/...", "storage/...",
-			"vnode/...", "cluster/...", "quorum/...", "handoff/...",
+			"vnode/...", "cluster/...", "quorum/...", "handoff/...", "internal/clock",
 		},
 		outside: []string{grpc, protobuf},
 	},
@@ -153,15 +155,15 @@ var table = []row{
 		outside: []string{grpc, protobuf, cobra, pflag, goFuse, porcupine, xsys},
 	},
 	{
-		folder:  "internal/member/...",
+		folder: "internal/member/...", clock: true,
 		why:     "member wires one member, for ringd and for tests",
 		within:  []string{all},
 		outside: []string{all},
 	},
 	{
-		folder:  "internal/peer/...",
+		folder: "internal/peer/...", clock: true,
 		why:     "peer carries messages between members and does not look into what they do to data",
-		within:  []string{"internal/peer/...", "ring/...", "causal/...", "crdt/...", "replica/..."},
+		within:  []string{"internal/peer/...", "ring/...", "causal/...", "crdt/...", "replica/...", "internal/clock"},
 		outside: []string{grpc, protobuf},
 	},
 	{
@@ -184,6 +186,10 @@ var table = []row{
 		why:    "the models explore the steps of causal and handoff, and are held against vnodes",
 		within: []string{"causal", "handoff"},
 		tests:  []string{"replica", "ring", "storage", "storage/simstore", "vnode"},
+	},
+	{
+		folder: "internal/clock",
+		why:    "clock is where a member reads the time: whoever imports it brings nothing else in",
 	},
 	{
 		folder: "internal/process",

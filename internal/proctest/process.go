@@ -79,6 +79,9 @@ func Host(ip string) Option { return func(p *Process) { p.Host = ip } }
 // Wrap runs the program by a command, such as "ip", "netns", "exec", NAME.
 func Wrap(command ...string) Option { return func(p *Process) { p.Wrap = command } }
 
+// Program runs that ringd instead of one built from the present source.
+func Program(path string) Option { return func(p *Process) { p.Program = path } }
+
 // Args adds arguments.
 func Args(args ...string) Option {
 	return func(p *Process) { p.Args = append(p.Args, args...) }
@@ -135,7 +138,9 @@ func (p *Process) StartRefused(args ...string) string {
 
 func (p *Process) begin(args []string) {
 	p.t.Helper()
-	p.Program = Binary(p.t, "ringd")
+	if p.Program == "" {
+		p.Program = Binary(p.t, "ringd")
+	}
 	if !p.Running() {
 		p.log = new(logBuffer)
 		p.Output = p.log

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -41,6 +42,8 @@ type Member struct {
 	Dir  string      // its data directory
 	// Args are arguments for every start. Hooks may add some.
 	Args []string
+	// Wrap is a command that the program is run by, on its host. Hooks may add to it.
+	Wrap []string
 
 	c    *Cluster
 	addr string // it listens on, of its own
@@ -85,9 +88,11 @@ func (m *Member) Start(ctx context.Context, args ...string) error {
 
 	p := &m.proc
 	p.Name, p.Dir, p.Program, p.Output, p.Host, p.Port = m.Name, m.Dir, m.c.config.Program, m.log, m.addr, port
+	p.Wrap = nil
 	if m.Host != nil {
 		p.Wrap = m.Host.Enter()
 	}
+	p.Wrap = slices.Concat(p.Wrap, m.Wrap)
 	p.Args = append([]string{"--insecure"}, m.Args...)
 	if n > 1 && len(args) == 0 {
 		args = m.c.JoinArgs(m)

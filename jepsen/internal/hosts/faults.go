@@ -42,29 +42,37 @@ func (n *Network) Lose(pairs []Pair, percent int) (*Fault, error) {
 	return n.drop(pairs, fmt.Sprintf("numgen random mod 100 < %d", percent))
 }
 
-// drop makes a table for the fault: it is begun and ended at once, for all pairs.
+// drop makes a table for the fault: it is begun and ended at once, for all pairs. What
+// goes a slow way is no longer forwarded, but output by the switch, marked.
 func (n *Network) drop(pairs []Pair, which string) (*Fault, error) {
 	n.mu.Lock()
 	n.mu.faults++
 	f := &Fault{table: fmt.Sprintf("fault%d", n.mu.faults), n: n}
 	n.mu.Unlock()
-	elements := ""
+	ports, marks := "", ""
 	if len(pairs) > 0 {
-		var set []string
+		var byPort, byMark []string
 		for _, p := range pairs {
-			set = append(set, fmt.Sprintf("%q . %q", p.From.port, p.To.port))
+			byPort = append(byPort, fmt.Sprintf("%q . %q", p.From.port, p.To.port))
+			byMark = append(byMark, fmt.Sprintf("%d . %q", p.From.mark, p.To.port))
 		}
-		elements = "elements = { " + strings.Join(set, ", ") + " }"
+		ports = "elements = { " + strings.Join(byPort, ", ") + " }"
+		marks = "elements = { " + strings.Join(byMark, ", ") + " }"
 	}
 	err := n.nft(fmt.Sprintf(`
-table bridge %s {
-	set pairs { type ifname . ifname; %s; }
+table bridge %[1]s {
+	set pairs { type ifname . ifname; %[2]s; }
 	chain forward {
 		type filter hook forward priority 0; policy accept;
-		iifname . oifname @pairs %s drop
+		iifname . oifname @pairs %[4]s drop
+	}
+	set marks { type mark . ifname; %[3]s; }
+	chain output {
+		type filter hook output priority 0; policy accept;
+		meta mark . oifname @marks %[4]s drop
 	}
 }
-`, f.table, elements, which))
+`, f.table, ports, marks, which))
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type Host struct {
 	IP        string // reachable from the network's hosts only
 	Namespace string
 	port      string // of the switch: an interface name, unique in its namespace
+	mark      uint32 // of what came from the host by a slow way, unique on the network
 }
 
 // Enter is the command that runs what follows it on the host.
@@ -43,6 +44,7 @@ type Network struct {
 		hosts  int
 		faults int // that ever were: each has a table of its own
 	}
+	slow slow
 }
 
 // New makes a network without hosts. Whoever makes it closes it. Networks whose
@@ -78,7 +80,7 @@ func (n *Network) AddHost() (*Host, error) {
 	}
 	n.mu.hosts++
 	i := n.mu.hosts
-	return n.addHostLocked(fmt.Sprintf("h%d", i), fmt.Sprintf("10.77.0.%d", i))
+	return n.addHostLocked(fmt.Sprintf("h%d", i), i)
 }
 
 // AddHarness makes the host of those who look at the others. No fault is on the
@@ -86,11 +88,14 @@ func (n *Network) AddHost() (*Host, error) {
 func (n *Network) AddHarness() (*Host, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.addHostLocked("harness", fmt.Sprintf("10.77.0.%d", HostsMax+1))
+	return n.addHostLocked("harness", HostsMax+1)
 }
 
-func (n *Network) addHostLocked(name, addr string) (*Host, error) {
-	h := &Host{IP: addr, Namespace: n.Base + "-" + name, port: "port-" + name}
+func (n *Network) addHostLocked(name string, number int) (*Host, error) {
+	h := &Host{
+		IP: fmt.Sprintf("10.77.0.%d", number), Namespace: n.Base + "-" + name,
+		port: "port-" + name, mark: uint32(number),
+	}
 	if err := n.addNamespaceLocked(h.Namespace); err != nil {
 		return nil, err
 	}
@@ -111,9 +116,9 @@ func (n *Network) addHostLocked(name, addr string) (*Host, error) {
 // Close removes all that was made. What is in a namespace, such as the ends of
 // cables, goes with it, once no process is in it any more.
 func (n *Network) Close() error {
+	errs := []error{n.slow.close()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var errs []error
 	for _, name := range n.mu.made {
 		errs = append(errs, ip("netns", "delete", name))
 	}

@@ -46,6 +46,9 @@ type Nemesis struct {
 	Prepare cluster.Hook
 	// Tags that ringd has to be built with, to let itself be broken so.
 	Tags []string
+	// Unfair breaks what ringd rests on, and acknowledged writes with it: a run in which
+	// nothing is found proves that the harness finds nothing. No mix that is drawn has it.
+	Unfair bool
 	// Start breaks something and returns at once, or when that takes effect. If it
 	// returns an error, it has undone what it did.
 	Start func(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error)
