@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringd/ringd/internal/plants"
 	"github.com/ringd/ringd/jepsen/internal/hosts"
 	"github.com/ringd/ringd/jepsen/internal/nemesis"
 	"github.com/ringd/ringd/jepsen/internal/run"
@@ -29,6 +30,7 @@ type bench struct {
 	out      io.Writer
 	loopback bool
 	ringd    string // path, if it was given
+	plant    string // the bug to be planted into what is built; empty for none
 	dir      string // of what was built
 	built    map[string]string
 }
@@ -59,16 +61,26 @@ func (b *bench) build(ctx context.Context, list []*nemesis.Nemesis) (string, err
 		tags = append(tags, n.Tags...)
 	}
 	slices.Sort(tags)
-	with := strings.Join(slices.Compact(tags), ",")
-	if path, ok := b.built[with]; ok {
+	tags = slices.Compact(tags)
+	with := strings.Join(tags, ",")
+	// No tag has a space.
+	key := b.plant + " " + with
+	if path, ok := b.built[key]; ok {
 		return path, nil
+	}
+	if b.plant != "" {
+		path, err := plants.Build(ctx, b.plant, b.dir, tags...)
+		if err == nil {
+			b.built[key] = path
+		}
+		return path, err
 	}
 	path := filepath.Join(b.dir, fmt.Sprintf("ringd%d", len(b.built)))
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", with, "-o", path, "github.com/ringd/ringd/cmd/ringd")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building ringd: %w\n%s", err, out)
 	}
-	b.built[with] = path
+	b.built[key] = path
 	return path, nil
 }
 

@@ -16,9 +16,6 @@ import (
 	"github.com/ringd/ringd/jepsen/internal/run"
 )
 
-// page writes the page of a run that a person looks at; nil writes none.
-var page run.Page
-
 // What the exit codes mean; "jepsen help" says so, too.
 const (
 	exitPass         = 0
@@ -79,7 +76,7 @@ namespaces of the user's own:
 
 A run keeps in its directory: run.json (seed, command, versions), history.jsonl (an
 operation per line), faults.jsonl, logs/ of all members, verdict.txt and
-verdict.json, and data/ unless it passed.
+verdict.json, index.html to be looked at, and data/ unless it passed.
 
 Exit codes ("go run" turns all but 0 into 1):
   0    it passed
@@ -93,11 +90,12 @@ Exit codes ("go run" turns all but 0 into 1):
   jepsen run --workload set --nemesis partition-halves --time 60s
   jepsen run --workload set --nemesis kill,membership,loss --seed 7
   jepsen soak --hours 8
+  jepsen plants
   jepsen check jepsen-runs/DIR`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), soakCommand(), listCommand(), checkCommand(), insideCommand())
+	cmd.AddCommand(runCommand(), soakCommand(), plantsCommand(), listCommand(), checkCommand(), insideCommand())
 	return cmd
 }

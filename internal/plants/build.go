@@ -46,9 +46,9 @@ func (p Plant) Overlay(root, dir string) (string, error) {
 	return overlay, os.WriteFile(overlay, raw, 0o644)
 }
 
-// Build builds a ringd with the named plant, and returns its path, which is below
-// outDir.
-func Build(ctx context.Context, name, outDir string) (string, error) {
+// Build builds a ringd with the named plant, and with the build tags, if there are any,
+// and returns its path, which is below outDir.
+func Build(ctx context.Context, name, outDir string, tags ...string) (string, error) {
 	p, err := Named(name)
 	if err != nil {
 		return "", err
@@ -57,7 +57,7 @@ func Build(ctx context.Context, name, outDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := filepath.Abs(filepath.Join(outDir, p.Name))
+	dir, err := filepath.Abs(filepath.Join(outDir, strings.Join(append([]string{p.Name}, tags...), "+")))
 	if err != nil {
 		return "", err
 	}
@@ -69,7 +69,7 @@ func Build(ctx context.Context, name, outDir string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(dir, "ringd")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./cmd/ringd")
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-tags", strings.Join(tags, ","), "-o", binary, "./cmd/ringd")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building ringd with plant %s: %w\n%s", p.Name, err, out)
