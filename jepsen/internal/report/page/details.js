@@ -2,6 +2,7 @@
 function summary(i) {
 	const many = (ops.many || {})[i];
 	if (isWrite(i)) return text(ops.kind[i]) + " " + text(ops.value[i]);
+	if (ops.outcome[i] !== 0) return text(ops.kind[i]) + " without an answer";
 	return text(ops.kind[i]) + " " + (many && many.valuesAll ? many.values.map(text).join(" ") : "nothing");
 }
 
@@ -55,18 +56,18 @@ function showDetails() {
 	};
 	field("outcome", outcomes[ops.outcome[i]] + (isFinal(i) ? ", after all faults" : "") + (ops.attempts[i] > 1 ? ", at attempt " + ops.attempts[i] : ""));
 	if (ops.error[i] !== 0) field("error", text(ops.error[i]));
-	field("client", "client " + ops.client[i] + " at " + text(ops.member[i]));
+	field("client", clientName(ops.client[i]) + " at " + text(ops.member[i]));
 	if (ops.key[i] !== 0) field("key", link(text(ops.key[i]), "key=" + encodeURIComponent(text(ops.key[i]))));
 	if (ops.level[i] !== 0) field("level", text(ops.level[i]));
 	field("time", moment(ops.begin[i]) + " to " + moment(ops.end[i]) + ", " + duration(ops.end[i] - ops.begin[i]));
 	if (isWrite(i)) {
 		field("wrote", text(ops.value[i]));
 		field("replaces", listed(many.replaces, many.replacesAll));
-	} else {
+	} else if (ops.outcome[i] === 0) {
 		field("read", listed(many.values, many.valuesAll));
 	}
 	const during = run.faults.filter((f) => f.begin <= ops.end[i] && f.end >= ops.begin[i]);
-	if (during.length > 0) field("during", during.map((f) => f.name + " of " + ((f.members || []).join(", ") || f.detail)).join("\n"));
+	if (during.length > 0) field("during", during.map((f) => f.name + " of " + onWhom(f) + (f.detail ? ": " + f.detail : "")).join("\n"));
 	for (const n of anomalous.get(i) || []) field("anomaly", link(run.anomalies[n].text, "anomaly=" + n));
 	box.append(nav, list);
 }

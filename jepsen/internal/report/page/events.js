@@ -129,7 +129,7 @@ function listen() {
 	const faults = element("faults");
 	faults.addEventListener("mousemove", (e) => {
 		const f = run.faults[faultAt(faults, e)];
-		faults.title = f ? f.name + " of " + ((f.members || []).join(", ") || "all") + ", " + moment(f.begin) + " to " + moment(f.end) + (f.detail ? ": " + f.detail : "") : "";
+		faults.title = f ? f.name + " of " + onWhom(f) + ", " + moment(f.begin) + " to " + moment(f.end) + (f.detail ? ": " + f.detail : "") : "";
 	});
 	timeline.addEventListener("mousemove", (e) => {
 		const i = opAt(timeline, e);

@@ -40,6 +40,9 @@ function firstAfter(t) {
 
 const isWrite = (i) => (ops.flags[i] & 1) !== 0;
 const isFinal = (i) => (ops.flags[i] & 2) !== 0;
+// The harness itself, which has a last look, is a client below 0.
+const clientName = (n) => (n < 0 ? "the harness" : "client " + n);
+const onWhom = (fault) => (fault.members || []).join(", ") || "all";
 
 function duration(us) {
 	if (us >= 1e6) return (us / 1e6).toFixed(us >= 1e7 ? 1 : 2) + " s";

@@ -28,7 +28,7 @@ function drawFaults() {
 		s.g.fillRect(from, y + 1, width, laneHeight - 2);
 		s.g.globalAlpha = 1;
 		s.g.fillStyle = colours.ink;
-		s.g.fillText(fit(s.g, (f.members || []).join(" ") || f.detail, width - 6), from + 3, y + laneHeight / 2);
+		s.g.fillText(fit(s.g, onWhom(f) + (f.detail ? ": " + f.detail : ""), width - 6), from + 3, y + laneHeight / 2);
 	});
 }
 

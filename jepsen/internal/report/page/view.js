@@ -54,7 +54,7 @@ function select() {
 		if (view.shown[ops.outcome[i]] && matching(ops.key[i])) selection.push(i);
 	}
 	const column = ops[view.rows] || [];
-	const name = (v) => (view.rows === "client" ? "client " + v : text(v) || "(none)");
+	const name = (v) => (view.rows === "client" ? clientName(v) : text(v) || "(none)");
 	// Rows with anomalies come first, then by name.
 	const bad = new Map();
 	for (const i of selection) {

@@ -76,7 +76,7 @@ const tests = {
 	small() {
 		assert.match(id("range").textContent, /5 operations/);
 		assert.deepStrictEqual(see("[...lines.names]").join(), "client 0,client 1");
-		assert.ok(texts.includes("partition-halves") && texts.includes("b c"), "faults have their names and members: " + texts.join("|"));
+		assert.ok(texts.includes("partition-halves") && texts.includes("b, c"), "faults have their names and members: " + texts.join("|"));
 		// An anomaly leads to its key and its operations.
 		go("#anomaly=0");
 		assert.strictEqual(id("key").value, "k1");
@@ -90,6 +90,11 @@ const tests = {
 		assert.match(id("details").all(), /unknown, at attempt 2/);
 		assert.ok(id("details").all().includes("</script><script>alert(1)"), "what was written is shown as it is");
 		assert.match(id("details").all(), /during\s+kill of b, c/);
+		go("#op=3");
+		assert.match(id("details").all(), /failed\s+error\s+not enough owners/);
+		assert.ok(!/read\s+none/.test(id("details").all()), "a read without an answer did not find nothing");
+		go("#op=4");
+		assert.match(id("details").all(), /ok, after all faults[\s\S]*read\s+none/);
 		// A click on a bar chooses it: the first put of client 0, from the whole run.
 		id("key").value = "";
 		id("key").fire("input");
