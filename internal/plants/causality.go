@@ -16,6 +16,7 @@ var causality = []Plant{
 	return true, r.save(tx, p, k, after, encoded, kv.InlineBytes)
 `,
 		}},
+		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read"}},
 	},
 	{
 		Name:    "union-merge-without-causality",
@@ -40,6 +41,7 @@ var causality = []Plant{
 `,
 			},
 		},
+		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"is back, which an acknowledged write had replaced"}},
 	},
 	{
 		Name:    "context-of-another-key",

@@ -41,6 +41,7 @@ var repairs = []Plant{
 		// Something older or nothing is replaced by the bytes as they came.
 `,
 		}},
+		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read", "the hash tree of partition"}},
 	},
 	{
 		Name:    "anti-entropy-one-way",
@@ -52,6 +53,7 @@ var repairs = []Plant{
 		}
 `,
 		}},
+		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read"}},
 	},
 	{
 		Name:    "tombstone-reaped-by-age",
@@ -83,5 +85,6 @@ var repairs = []Plant{
 				New:  "if v.incomplete {",
 			},
 		},
+		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"lost some of what clients were told", "is back"}},
 	},
 }
