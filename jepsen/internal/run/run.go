@@ -30,7 +30,7 @@ const (
 
 // Longest is what the run takes, at most, with the time to heal faults.
 func (c Config) Longest() time.Duration {
-	return setupWithin + c.Time + nemesis.HealWithin + 3*c.Whole + time.Minute
+	return setupWithin + c.Time + nemesis.HealWithin + 4*c.Whole + time.Minute
 }
 
 // Run makes a run, tells on out what happens, and returns its result, which is in
@@ -220,6 +220,11 @@ func (h *harness) end(ctx context.Context) (found []history.Anomaly) {
 	}
 	if len(found) > 0 {
 		return found
+	}
+	gone, cancel := context.WithTimeout(ctx, h.config.Whole)
+	defer cancel()
+	if err := h.cluster.WaitGone(gone); err != nil {
+		bad("removed members end", err)
 	}
 	quiet, cancel := context.WithTimeout(ctx, h.config.Whole)
 	defer cancel()
