@@ -37,7 +37,7 @@ func (c Config) Longest() time.Duration {
 // the run's directory, too. An error says that there is no directory.
 func Run(ctx context.Context, config Config, page Page, out io.Writer) (Result, error) {
 	r := Result{Dir: config.Dir, Info: Info{Config: config, Began: time.Now()}}
-	if err := config.Validate(); err != nil {
+	if err := config.Validate(config.Network == ""); err != nil {
 		return r, err
 	}
 	var err error
