@@ -26,7 +26,8 @@ const simulatedRuns = 1000
 // hunted is what became of looking for one plant.
 type hunted struct {
 	plant      plants.Plant
-	simulation string // what the simulation said; empty if it was not asked
+	asked      bool   // the simulation was
+	simulation string // what it said; empty if nothing
 	where      string // workload and nemesis, or why there are none
 	runs       int
 	found      bool
@@ -112,6 +113,7 @@ func (b *bench) hunt(ctx context.Context, p plants.Plant, o options, runs int, s
 	fmt.Fprintf(b.out, "--- %s: %s\n", p.Name, p.Mistake)
 	if simulate && p.Simulated != nil {
 		var err error
+		h.asked = true
 		if h.simulation, err = b.simulate(ctx, p); err != nil {
 			return h, err
 		}
@@ -209,10 +211,12 @@ func tell(out io.Writer, all []hunted) error {
 	for _, h := range all {
 		simulation, found := "not expected", "not looked for"
 		switch {
-		case h.plant.Simulated != nil && h.simulation != "":
+		case h.simulation != "":
 			simulation = "found"
+		case h.asked:
+			simulation = "not found"
 		case h.plant.Simulated != nil:
-			simulation = "not found, or not asked"
+			simulation = "not asked"
 		}
 		if h.runs > 0 {
 			found = fmt.Sprintf("no, in %d runs", h.runs)
@@ -220,7 +224,7 @@ func tell(out io.Writer, all []hunted) error {
 				found = fmt.Sprintf("in run %d", h.runs)
 			}
 		}
-		if h.simulation == "" && !h.found && (h.runs > 0 || h.plant.Simulated != nil) {
+		if h.simulation == "" && !h.found && (h.runs > 0 || h.asked) {
 			missed++
 		}
 		verdict := h.verdict

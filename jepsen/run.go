@@ -60,7 +60,11 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "kept in %s\n", o.Dir)
+			r, err := run.Read(o.Dir)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nkept in %s\n", r.Row(), o.Dir)
 			return exitOf(outcome)
 		},
 	}

@@ -165,6 +165,25 @@ func (c *Cluster) Repair(ctx context.Context) (keys uint64, err error) {
 	return keys, nil
 }
 
+// WaitGone waits until those that are out of the cluster have ended: they are told so
+// once they reach others, and then end by themselves.
+func (c *Cluster) WaitGone(ctx context.Context) error {
+	for _, m := range c.all() {
+		m.mu.Lock()
+		waits := m.mu.gone && m.proc.Running()
+		m.mu.Unlock()
+		if !waits {
+			continue
+		}
+		select {
+		case <-m.Ended():
+		case <-ctx.Done():
+			return fmt.Errorf("%s is out of the cluster and runs on: %w", m.Name, ctx.Err())
+		}
+	}
+	return nil
+}
+
 // Quiet returns what is wrong with a cluster that is whole, in words: a repair that
 // still moves something, hash trees that don't stand for the data.
 func (c *Cluster) Quiet(ctx context.Context) (wrong []string, err error) {

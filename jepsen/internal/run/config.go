@@ -50,8 +50,9 @@ const (
 	clientsMax             = 1000
 )
 
-// Validate says what is wrong and what to use instead.
-func (c Config) Validate() error {
+// Validate says what is wrong and what to use instead, for a run with a network or
+// on loopback.
+func (c Config) Validate(loopback bool) error {
 	if _, err := workloadNamed(c.Workload); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (c Config) Validate() error {
 		return err
 	}
 	for _, n := range list {
-		if missing := n.Missing(c.Network == ""); missing != "" {
+		if missing := n.Missing(loopback); missing != "" {
 			return fmt.Errorf("nemesis %s needs %s", n.Name, missing)
 		}
 	}

@@ -30,14 +30,14 @@ const (
 
 // Longest is what the run takes, at most, with the time to heal faults.
 func (c Config) Longest() time.Duration {
-	return setupWithin + c.Time + nemesis.HealWithin + 3*c.Whole + time.Minute
+	return setupWithin + c.Time + nemesis.HealWithin + 4*c.Whole + time.Minute
 }
 
 // Run makes a run, tells on out what happens, and returns its result, which is in
 // the run's directory, too. An error says that there is no directory.
 func Run(ctx context.Context, config Config, page Page, out io.Writer) (Result, error) {
 	r := Result{Dir: config.Dir, Info: Info{Config: config, Began: time.Now()}}
-	if err := config.Validate(); err != nil {
+	if err := config.Validate(config.Network == ""); err != nil {
 		return r, err
 	}
 	var err error
@@ -220,6 +220,11 @@ func (h *harness) end(ctx context.Context) (found []history.Anomaly) {
 	}
 	if len(found) > 0 {
 		return found
+	}
+	gone, cancel := context.WithTimeout(ctx, h.config.Whole)
+	defer cancel()
+	if err := h.cluster.WaitGone(gone); err != nil {
+		bad("removed members end", err)
 	}
 	quiet, cancel := context.WithTimeout(ctx, h.config.Whole)
 	defer cancel()
