@@ -58,6 +58,10 @@ func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
+	// The store syncs what it writes into its file, but not that the file is there.
+	if err := errors.Join(syncDir(dir), syncDir(n.config.Dir.path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("raft: %w", err), store.Close())
+	}
 	l := &raftLog{id: id, self: n.id, store: store, streams: newStreams(n, id)}
 	defer func() {
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/vnode"
@@ -102,7 +103,7 @@ func (r *repairer) run(ctx context.Context) {
 	r.findHints(ctx)
 	every(ctx, repairTick, func() {
 		state := r.coord.node.State()
-		now := time.Now()
+		now := clock.Now()
 		r.follow(now, state)
 		r.startHints(ctx, now, state)
 		r.startExchanges(ctx, now, state)
@@ -208,7 +209,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 // endedLocked says to the schedules how a comparison ended, or that it did not
 // begin because a vnode was busy with another.
 func (r *repairer) endedLocked(pair handoff.Pair, agreed, busy bool) {
-	now := time.Now()
+	now := clock.Now()
 	for _, s := range []*handoff.Schedule{r.mu.schedule, r.mu.refill} {
 		if busy {
 			s.Busy(now, pair)
@@ -253,7 +254,7 @@ func (r *repairer) findIncomplete(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.missing = missing
-	r.mu.refill.Set(time.Now(), refillEvery, missing)
+	r.mu.refill.Set(clock.Now(), refillEvery, missing)
 }
 
 func slotOf(owners []ring.MemberID, id ring.MemberID) int {
@@ -303,7 +304,7 @@ func (r *repairer) own(ctx context.Context, p ring.PartitionID, fallback bool, m
 	done := make(chan replica.Message, 1)
 	r.coord.local(replica.Envelope{
 		From: r.coord.self, To: r.coord.self, Epoch: r.coord.node.State().Ring.Epoch(), Partition: p, Fallback: fallback,
-		Deadline: time.Now().Add(answerWithin), Message: m,
+		Deadline: clock.Now().Add(answerWithin), Message: m,
 	}, func(answer replica.Envelope) {
 		select {
 		case done <- answer.Message:
@@ -432,7 +433,7 @@ func (r *repairer) noteDamage(p ring.PartitionID, k replica.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.mu.damaged[damage{p, k}]; !ok {
-		r.mu.damaged[damage{p, k}] = time.Now()
+		r.mu.damaged[damage{p, k}] = clock.Now()
 		r.stats.damaged.Inc()
 	}
 }
@@ -460,7 +461,7 @@ func (r *repairer) startRestores(ctx context.Context, now time.Time, state *clus
 				r.log.Info("a corrupt record was restored from the other owners", "partition", d.partition, "bucket", d.key.Bucket, "key", d.key.Key)
 				return
 			}
-			r.mu.damaged[d] = time.Now().Add(restoreAfter)
+			r.mu.damaged[d] = clock.Now().Add(restoreAfter)
 			r.log.Error("a corrupt record could not be restored", "partition", d.partition, "bucket", d.key.Bucket, "key", d.key.Key, "error", err)
 		})
 		if !started {

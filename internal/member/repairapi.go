@@ -9,6 +9,7 @@ import (
 	"github.com/ringd/ringd/api"
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -151,7 +152,7 @@ func (m *Member) Transfers() api.Transfers {
 	if r == nil || !m.serving.Load() {
 		return out
 	}
-	now := time.Now()
+	now := clock.Now()
 	for _, t := range r.transfers.snapshot() {
 		out.Running = append(out.Running, api.Transfer{
 			Kind: string(t.Kind), Partition: t.Partition, Slot: t.Slot, From: t.From, To: t.To,
