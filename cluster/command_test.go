@@ -73,6 +73,12 @@ func bucketType(name string, n int) *replica.BucketType {
 }
 
 func TestApplyRefuses(t *testing.T) {
+	fewer, later := replica.NewBucketTypeEverywhere("c", 2), replica.NewBucketTypeEverywhere("b", 2)
+	capable := firstState(t)
+	for id, m := range capable.Members {
+		m.Wire, m.Capabilities = 3, CapabilitiesOf(3)
+		capable.Members[id] = m
+	}
 	s := mustApply(t, firstState(t), add(2), add(3), start(2, 0, "x"), Command{CreateBucketType: bucketType("b", 2)})
 	planned := commit(t, s)
 	owned := mustApply(t, s, planned, add(4))
@@ -112,7 +118,9 @@ func TestApplyRefuses(t *testing.T) {
 		"no slots":         {s, Command{CommitPlan: &CommitPlan{}}, replica.KindInvalid, ""},
 		"type exists":      {s, Command{CreateBucketType: bucketType("b", 2)}, replica.KindPrecondition, "exists"},
 		"n above replicas": {s, Command{CreateBucketType: bucketType("c", 4)}, replica.KindInvalid, "n is 4"},
-		"n=all":            {s, Command{CreateBucketType: bucketType("c", int(replica.All))}, replica.KindInvalid, "n=all is not there yet"},
+		"n=all of fewer":   {capable, Command{CreateBucketType: &fewer}, replica.KindInvalid, "n is all"},
+		"n=all too early":  {s, Command{CreateBucketType: &fewer}, replica.KindPrecondition, "m1 (wire version 2)"},
+		"n=all later":      {s, Command{UpdateBucketType: &later}, replica.KindInvalid, "fixed"},
 		"no such type":     {s, Command{UpdateBucketType: bucketType("c", 2)}, replica.KindNotFound, "no bucket type"},
 		"n is fixed":       {s, Command{UpdateBucketType: bucketType("b", 3)}, replica.KindInvalid, "fixed"},
 		"negative ttl":     {s, Command{UpdateBucketType: negative}, replica.KindInvalid, "default_ttl"},

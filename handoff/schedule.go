@@ -1,20 +1,23 @@
 package handoff
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/ring"
 )
 
 // Pair is a partition and another owner of it, with which this member begins the
-// exchanges: the owner of the lower slot does.
+// exchanges: the owner of the lower slot does. The owner of the first slot begins those
+// with members that hold copies.
 type Pair struct {
 	Partition ring.PartitionID
 	Peer      ring.MemberID
 }
 
-// Pairs returns the pairs in which self begins, by partition and slot.
-func Pairs(r *ring.Ring, self ring.MemberID) []Pair {
+// Pairs returns the pairs in which self begins, by partition and slot; then, by partition
+// and as in members, those with members that own no slot of it and hold a copy.
+func Pairs(r *ring.Ring, self ring.MemberID, members []ring.MemberID) []Pair {
 	var pairs []Pair
 	if !r.HasOwners() {
 		return nil
@@ -26,6 +29,14 @@ func Pairs(r *ring.Ring, self ring.MemberID) []Pair {
 				pairs = append(pairs, Pair{ring.PartitionID(p), id})
 			}
 			mine = mine || id == self
+		}
+	}
+	for p := range r.Partitions() {
+		owners := r.Owners(ring.PartitionID(p))
+		for _, id := range members {
+			if owners[0] == self && !slices.Contains(owners, id) {
+				pairs = append(pairs, Pair{ring.PartitionID(p), id})
+			}
 		}
 	}
 	return pairs
