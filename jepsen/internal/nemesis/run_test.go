@@ -101,19 +101,21 @@ func TestRunKeepsToSchedules(t *testing.T) {
 // and nothing begins too late to be over in time.
 func TestSlowFaultsAreHealed(t *testing.T) {
 	const total = time.Minute
-	log, _, err := runFor(t, total, total, fake("a", 5*time.Second, 7*time.Second, nil, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := -calmMin
-	for _, f := range log.healed {
-		if f.Begin < end+calmMin || f.Begin > total-tail {
-			t.Errorf("a fault begins at %v, after one that ended at %v", f.Begin, end)
+	for name := range strings.SplitSeq("a b c d e f g h", " ") {
+		log, _, err := runFor(t, total, total, fake(name, 5*time.Second, 7*time.Second, nil, nil))
+		if err != nil {
+			t.Fatal(err)
 		}
-		end = f.End
-	}
-	if n := len(Schedule(1, "a", total)); len(log.healed) < 2 || len(log.healed) >= n {
-		t.Errorf("%d faults of %d in the schedule", len(log.healed), n)
+		end := -calmMin
+		for _, f := range log.healed {
+			if f.Begin < end+calmMin || f.Begin > total-tail {
+				t.Errorf("%s: a fault begins at %v, after one that ended at %v", name, f.Begin, end)
+			}
+			end = f.End
+		}
+		if n := len(Schedule(1, name, total)); len(log.healed) < 2 || len(log.healed) > n {
+			t.Errorf("%s: %d faults of %d in the schedule", name, len(log.healed), n)
+		}
 	}
 }
 
