@@ -72,28 +72,32 @@ func (b *bench) build(ctx context.Context, list []*nemesis.Nemesis) (string, err
 	return path, nil
 }
 
-// run makes one run on a network of its own, or on loopback.
+// run makes one run on a network of its own, or on loopback. Its error is a
+// brokenError, unless the configuration is wrong.
 func (b *bench) run(ctx context.Context, c run.Config) (run.Outcome, error) {
+	if err := c.Validate(b.loopback); err != nil {
+		return run.Broken, err
+	}
+	outcome, err := b.runValid(ctx, c)
+	if err != nil {
+		return run.Broken, &brokenError{err: err}
+	}
+	return outcome, nil
+}
+
+func (b *bench) runValid(ctx context.Context, c run.Config) (run.Outcome, error) {
 	list, err := nemesis.Parse(c.Nemesis)
 	if err != nil {
 		return run.Broken, err
 	}
-	for _, n := range list {
-		if missing := n.Missing(b.loopback); missing != "" {
-			return run.Broken, fmt.Errorf("nemesis %s needs %s", n.Name, missing)
-		}
-	}
 	if c.Ringd, err = b.build(ctx, list); err != nil {
 		return run.Broken, err
 	}
-	if b.loopback {
-		if err := c.Validate(); err != nil {
-			return run.Broken, err
-		}
-		r, err := run.Run(ctx, c, page, b.out)
-		return r.Verdict.Outcome, err
+	if !b.loopback {
+		return b.runInside(ctx, c)
 	}
-	return b.runInside(ctx, c)
+	r, err := run.Run(ctx, c, page, b.out)
+	return r.Verdict.Outcome, err
 }
 
 // runInside makes a network, has another process, on a host of it, make the run, and
@@ -105,9 +109,6 @@ func (b *bench) runInside(ctx context.Context, c run.Config) (outcome run.Outcom
 	}
 	defer func() { err = errors.Join(err, net.Remove()) }()
 	c.Network = net.Base
-	if err := c.Validate(); err != nil {
-		return run.Broken, err
-	}
 	h, err := net.AddHarness()
 	if err != nil {
 		return run.Broken, err
@@ -120,7 +121,7 @@ func (b *bench) runInside(ctx context.Context, c run.Config) (outcome run.Outcom
 	if err != nil {
 		return run.Broken, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Time+run.OverheadMax)
+	ctx, cancel := context.WithTimeout(ctx, c.Longest())
 	defer cancel()
 	line := append(h.Enter(), self, insideName, string(raw))
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
@@ -135,6 +136,9 @@ func (b *bench) runInside(ctx context.Context, c run.Config) (outcome run.Outcom
 		return run.Broken, err
 	}
 	r, err := run.Read(c.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return run.Broken, errors.New("no run was made")
+	}
 	if err != nil {
 		return run.Broken, err
 	}

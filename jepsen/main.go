@@ -34,6 +34,13 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
+// brokenError is why a run could not be made, though the command line is right.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+
+func (e *brokenError) Unwrap() error { return e.err }
+
 // exitOf is the error for the outcome of a run; nil for a pass.
 func exitOf(o run.Outcome) error {
 	code := map[run.Outcome]int{
@@ -53,14 +60,17 @@ func main() {
 	defer stop()
 	err := root().ExecuteContext(ctx)
 	var exit *exitError
-	switch {
-	case err == nil:
-	case errors.As(err, &exit):
+	if errors.As(err, &exit) {
 		os.Exit(exit.code)
-	default:
-		fmt.Fprintln(os.Stderr, "jepsen:", err)
-		os.Exit(exitUsage)
 	}
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "jepsen:", err)
+	if broken := (*brokenError)(nil); errors.As(err, &broken) {
+		os.Exit(exitBroken)
+	}
+	os.Exit(exitUsage)
 }
 
 func root() *cobra.Command {

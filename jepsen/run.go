@@ -32,6 +32,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.Members, "members", o.Members, "members that the cluster begins with")
 	f.IntVar(&o.Clients, "clients", o.Clients, "clients that work at a time")
 	f.IntVar(&o.PerSecond, "rate", o.PerSecond, "operations per second, all clients together; 0 is as fast as they can")
+	f.DurationVar(&o.Whole, "whole-within", o.Whole, "how long the cluster may take until nothing is left of the faults, and then for the last reads")
 	f.BoolVar(&o.Keep, "keep", false, "keep the members' data directories also if the run passes")
 	f.BoolVar(&o.loopback, "loopback", false, "use loopback, even as root")
 }
@@ -59,7 +60,11 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "kept in %s\n", o.Dir)
+			r, err := run.Read(o.Dir)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nkept in %s\n", r.Row(), o.Dir)
 			return exitOf(outcome)
 		},
 	}

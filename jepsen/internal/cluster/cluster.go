@@ -26,7 +26,7 @@ type Config struct {
 	Program string // path of ringd
 	Data    string // directory of the members' data directories
 	Logs    string // directory of the members' logs
-	// Network has the members' hosts; nil has them on 127.0.0.1.
+	// Network has the members' hosts; nil has them on loopback.
 	Network *hosts.Network
 	// Members that it begins with, Replicas of each partition, Partitions.
 	Members, Replicas, Partitions int
@@ -112,13 +112,15 @@ func (c *Cluster) Add(ctx context.Context) (*Member, error) {
 func (c *Cluster) add(ctx context.Context) (*Member, error) {
 	c.growing.Lock()
 	defer c.growing.Unlock()
-	name := fmt.Sprintf("m%d", len(c.all()))
-	m := &Member{Name: name, c: c, Dir: filepath.Join(c.config.Data, name)}
+	n := len(c.all())
+	name := fmt.Sprintf("m%d", n)
+	m := &Member{Name: name, c: c, Dir: filepath.Join(c.config.Data, name), addr: loopback(n)}
 	var err error
 	if c.config.Network != nil {
 		if m.Host, err = c.config.Network.AddHost(); err != nil {
 			return nil, err
 		}
+		m.addr = m.Host.IP
 	}
 	if err := errors.Join(os.MkdirAll(c.config.Logs, 0o755), os.MkdirAll(m.Dir, 0o755)); err != nil {
 		return nil, err
@@ -141,6 +143,13 @@ func (c *Cluster) add(ctx context.Context) (*Member, error) {
 	defer c.mu.Unlock()
 	c.mu.members = append(c.mu.members, m)
 	return m, nil
+}
+
+// loopback is an address of 127.0.0.0/8 for a member: another than those of any other
+// run, as far as they run in different processes with ids that are not far apart.
+func loopback(member int) string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d", 1+(pid>>8)%254, pid%256, member+1)
 }
 
 // JoinArgs tell a member where the others served last.
@@ -175,16 +184,25 @@ func (c *Cluster) Members() []*Member {
 	})
 }
 
-// Clients are the members as clients reach them: those that belong to the
-// cluster, and those that were removed but run on.
+// Clients are the members as clients reach them: all that run, those that were
+// removed and run on included. If none runs they are all that there are: a client
+// has to ask somebody.
 func (c *Cluster) Clients() []workload.Member {
-	var list []workload.Member
+	var up, all []workload.Member
 	for _, m := range c.all() {
-		if w, ok := m.client(); ok {
-			list = append(list, w)
+		w, ok := m.client()
+		if !ok {
+			continue
+		}
+		all = append(all, w)
+		if m.Running() {
+			up = append(up, w)
 		}
 	}
-	return list
+	if len(up) == 0 {
+		return all
+	}
+	return up
 }
 
 // Claim takes up to n members that run and no other fault has, at random. Whoever

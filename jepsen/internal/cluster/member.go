@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -26,7 +25,8 @@ const (
 	startWithin = 60 * time.Second
 	// stopWithin is a little more than a member gives itself for a clean stop.
 	stopWithin = 15 * time.Second
-	// port of gRPC on a host of the member's own.
+	// port of gRPC, on an address of the member's own: a member that is started again
+	// is where it was, even if all are. It is below those that the system gives out.
 	port = 7600
 )
 
@@ -45,6 +45,7 @@ type Member struct {
 	Wrap []string
 
 	c    *Cluster
+	addr string // it listens on, of its own
 	log  *os.File
 	proc process.Process
 
@@ -85,15 +86,14 @@ func (m *Member) Start(ctx context.Context, args ...string) error {
 	m.mu.Unlock()
 
 	p := &m.proc
-	p.Name, p.Dir, p.Program, p.Output = m.Name, m.Dir, m.c.config.Program, m.log
-	p.Host, p.Wrap = "127.0.0.1", nil
+	p.Name, p.Dir, p.Program, p.Output, p.Host, p.Port = m.Name, m.Dir, m.c.config.Program, m.log, m.addr, port
+	p.Wrap = m.Wrap
 	if m.Host != nil {
-		p.Host, p.Port, p.Wrap = m.Host.IP, port, m.Host.Enter()
+		p.Wrap = append(m.Host.Enter(), m.Wrap...)
 	}
-	p.Wrap = slices.Concat(p.Wrap, m.Wrap)
 	p.Args = append([]string{"--insecure"}, m.Args...)
 	if n > 1 && len(args) == 0 {
-		args = m.c.JoinArgs(m) // on loopback, the others may have moved
+		args = m.c.JoinArgs(m)
 	}
 	fmt.Fprintf(m.log, "--- start %d at %v\n", n, m.c.config.Since().Round(time.Millisecond))
 	if err := p.Begin(args...); err != nil {
@@ -208,11 +208,11 @@ func (m *Member) Admin() ringdv1.AdminClient {
 	return ringdv1.NewAdminClient(m.mu.conn)
 }
 
-// client is the member as clients reach it; false if there is no such thing.
+// client is the member as clients reach it; false if it never served.
 func (m *Member) client() (workload.Member, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mu.conn == nil || m.mu.gone && !m.proc.Running() {
+	if m.mu.conn == nil {
 		return workload.Member{}, false
 	}
 	return workload.Member{Name: m.Name, KV: ringdv1.NewKVClient(m.mu.conn), Admin: ringdv1.NewAdminClient(m.mu.conn)}, true

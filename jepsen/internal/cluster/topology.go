@@ -29,8 +29,10 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// Wait asks again and again until there is no error, or ctx ends.
+// Wait asks again and again until there is no error, or ctx ends: then it says what
+// the last whole answer was.
 func Wait(ctx context.Context, what string, ask func(context.Context) error) error {
+	last := errors.New("nobody has answered yet")
 	for {
 		try, stop := context.WithTimeout(ctx, askWithin)
 		err := ask(try)
@@ -38,8 +40,11 @@ func Wait(ctx context.Context, what string, ask func(context.Context) error) err
 		if err == nil {
 			return nil
 		}
-		if done := pause(ctx); done != nil {
-			return fmt.Errorf("waiting for %s: %w (%w)", what, err, done)
+		if ctx.Err() == nil {
+			last = err
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for %s: %w (%w)", what, last, err)
 		}
 	}
 }

@@ -58,6 +58,7 @@ func (c *Cluster) WaitWhole(ctx context.Context) error {
 	if err := c.hintsDelivered(ctx); err != nil {
 		return err
 	}
+	last := errors.New("nobody has compared them yet")
 	for {
 		differ, err := c.Verify(ctx)
 		if err == nil && len(differ) == 0 {
@@ -66,12 +67,14 @@ func (c *Cluster) WaitWhole(ctx context.Context) error {
 		if err == nil {
 			err = errors.New(strings.Join(differ, "; "))
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("waiting for all owners to agree: %w (%w)", err, ctx.Err())
+		if ctx.Err() == nil {
+			last = err
 		}
 		// Its own error is told by the next comparison.
 		_, _ = c.Repair(ctx)
-		_ = pause(ctx)
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for all owners to agree: %w (%w)", last, err)
+		}
 	}
 }
 
@@ -160,6 +163,25 @@ func (c *Cluster) Repair(ctx context.Context) (keys uint64, err error) {
 		}
 	}
 	return keys, nil
+}
+
+// WaitGone waits until those that are out of the cluster have ended: they are told so
+// once they reach others, and then end by themselves.
+func (c *Cluster) WaitGone(ctx context.Context) error {
+	for _, m := range c.all() {
+		m.mu.Lock()
+		waits := m.mu.gone && m.proc.Running()
+		m.mu.Unlock()
+		if !waits {
+			continue
+		}
+		select {
+		case <-m.Ended():
+		case <-ctx.Done():
+			return fmt.Errorf("%s is out of the cluster and runs on: %w", m.Name, ctx.Err())
+		}
+	}
+	return nil
 }
 
 // Quiet returns what is wrong with a cluster that is whole, in words: a repair that

@@ -33,6 +33,10 @@ func memberships() []*Nemesis {
 			Name: "membership", Does: "members join, leave, are replaced, and are removed while they run on, for clients too",
 			Start: membership,
 		},
+		{
+			Name: "remove-running", Does: "a member is removed while it runs on, for clients too; with a network, every other one cut off",
+			Start: removeRunning,
+		},
 	}
 }
 
@@ -119,7 +123,7 @@ func changed(ctx context.Context, c *cluster.Cluster, rng *rand.Rand, detail str
 
 // removeRunning removes a member that is up, as one does that is gone for good, and
 // leaves it running. With a network it is cut off before that, so that nobody can
-// tell it; clients go on asking it.
+// tell it; clients go on asking it. Another takes its place if few are left.
 func removeRunning(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error) {
 	m, release, err := claimAlone(ctx, c, rng)
 	if err != nil {
@@ -141,14 +145,23 @@ func removeRunning(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Ac
 		}
 		cut = f.Heal
 	}
+	changes := []*ringdv1.MemberChange{remove(m)}
 	m.Gone()
-	committed := c.Commit(ctx, rng, remove(m))
+	if len(c.Members()) < membersMin {
+		by, err := c.Add(ctx)
+		if err != nil {
+			return nil, errors.Join(err, cut())
+		}
+		a.Members, a.Detail = append(a.Members, by.Name), a.Detail+", replaced"
+		changes = append(changes, join(by))
+	}
+	committed := c.Commit(ctx, rng, changes...)
 	if committed != nil {
 		a.Detail += fmt.Sprintf(", not at once: %v", committed)
 	}
 	a.Heal = func(ctx context.Context) error {
 		if committed != nil {
-			committed = c.Commit(ctx, rng, remove(m))
+			committed = c.Commit(ctx, rng, changes...)
 		}
 		if err := errors.Join(committed, cut(), c.Settled(ctx)); err != nil {
 			return err

@@ -15,9 +15,9 @@ import (
 const (
 	// startWithin bounds the beginning of a fault, if the end of the run does not.
 	startWithin = time.Minute
-	// healWithin bounds the end of a fault: slots that move meanwhile need the
+	// HealWithin bounds the end of a fault: slots that move meanwhile need the
 	// members that other faults have.
-	healWithin = 3 * time.Minute
+	HealWithin = 3 * time.Minute
 )
 
 // Log is told what the nemeses do. It is safe for use by several goroutines.
@@ -37,7 +37,8 @@ func Run(ctx context.Context, c *cluster.Cluster, list []*Nemesis, seed uint64, 
 	for i, n := range list {
 		running.Go(func() {
 			for _, s := range Schedule(seed, n.Name, total) {
-				if !sleep(ctx, s.At-since()) || since() > total-tail {
+				// A fault before may have taken its time to heal.
+				if !sleep(ctx, max(s.At-since(), calmMin)) || since() > total-tail {
 					return
 				}
 				errs[i] = errors.Join(errs[i], n.once(ctx, c, s, since, log))
@@ -66,7 +67,7 @@ func (n *Nemesis) once(ctx context.Context, c *cluster.Cluster, s Step, since fu
 	log.Begun(a.Fault)
 	sleep(ctx, s.For)
 	// It is healed whether the run was interrupted or not.
-	healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), healWithin)
+	healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), HealWithin)
 	defer cancel()
 	err = a.Heal(healing)
 	if err != nil {

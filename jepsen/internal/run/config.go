@@ -29,6 +29,10 @@ type Config struct {
 	// PerSecond is how many operations begin in a second, at most: enough for every
 	// fault to meet many, few enough for a checker and for a small machine.
 	PerSecond int
+	// Whole bounds the time until nothing is left of the faults, and then that of the
+	// last reads, and of the last comparisons: far above what it takes where nothing
+	// is wrong, as a member may have gigabytes to get back.
+	Whole time.Duration
 	// Network is the base of the network that the run has; empty is loopback.
 	Network string
 	// Command is the command line, for the record.
@@ -37,7 +41,7 @@ type Config struct {
 
 // DefaultConfig has what does not differ from run to run.
 func DefaultConfig() Config {
-	return Config{Nemesis: "none", Time: time.Minute, Members: 5, Clients: 10, PerSecond: 400}
+	return Config{Nemesis: "none", Time: time.Minute, Members: 5, Clients: 10, PerSecond: 400, Whole: 3 * time.Minute}
 }
 
 const (
@@ -46,8 +50,9 @@ const (
 	clientsMax             = 1000
 )
 
-// Validate says what is wrong and what to use instead.
-func (c Config) Validate() error {
+// Validate says what is wrong and what to use instead, for a run with a network or
+// on loopback.
+func (c Config) Validate(loopback bool) error {
 	if _, err := workloadNamed(c.Workload); err != nil {
 		return err
 	}
@@ -56,13 +61,15 @@ func (c Config) Validate() error {
 		return err
 	}
 	for _, n := range list {
-		if missing := n.Missing(c.Network == ""); missing != "" {
+		if missing := n.Missing(loopback); missing != "" {
 			return fmt.Errorf("nemesis %s needs %s", n.Name, missing)
 		}
 	}
 	switch {
 	case c.Time < timeMin || c.Time > timeMax:
 		return fmt.Errorf("--time is %v: use %v to %v", c.Time, timeMin, timeMax)
+	case c.Whole <= 0:
+		return fmt.Errorf("--whole-within is %v: use a time above 0", c.Whole)
 	case c.Members < membersMin || c.Members > membersMax:
 		return fmt.Errorf("--members is %d: use %d to %d", c.Members, membersMin, membersMax)
 	case c.Clients < 1 || c.Clients > clientsMax:

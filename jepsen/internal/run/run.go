@@ -23,23 +23,21 @@ import (
 const (
 	// setupWithin bounds the time until clients can begin.
 	setupWithin = 3 * time.Minute
-	// wholeWithin bounds the time until nothing is left of the faults.
-	wholeWithin = 3 * time.Minute
-	// finalWithin bounds the last reads, and then the last comparisons.
-	finalWithin = 3 * time.Minute
 	// opTimeout of one operation: members answer, if only that they can't, within
 	// less.
 	opTimeout = 3 * time.Second
 )
 
-// OverheadMax is what a run takes beside its Time, at most.
-const OverheadMax = setupWithin + wholeWithin + 2*finalWithin + 5*time.Minute
+// Longest is what the run takes, at most, with the time to heal faults.
+func (c Config) Longest() time.Duration {
+	return setupWithin + c.Time + nemesis.HealWithin + 4*c.Whole + time.Minute
+}
 
 // Run makes a run, tells on out what happens, and returns its result, which is in
 // the run's directory, too. An error says that there is no directory.
 func Run(ctx context.Context, config Config, page Page, out io.Writer) (Result, error) {
 	r := Result{Dir: config.Dir, Info: Info{Config: config, Began: time.Now()}}
-	if err := config.Validate(); err != nil {
+	if err := config.Validate(config.Network == ""); err != nil {
 		return r, err
 	}
 	var err error
@@ -145,13 +143,13 @@ func (h *harness) run(ctx context.Context) (v Verdict, err error) {
 	for i := range seen {
 		seen[i].Cluster = true
 	}
-	if ctx.Err() != nil {
-		return v, nil
-	}
-	h.say("checking")
 	kept := h.record.History()
+	if ctx.Err() == nil {
+		h.say("checking")
+		seen = append(h.workload.Check(kept), seen...)
+	}
 	property := v.Property
-	v = judge(kept, append(h.workload.Check(kept), seen...), len(h.nemeses) > 0)
+	v = judge(kept, seen, len(h.nemeses) > 0)
 	v.Property, v.Skipped = property, int(h.skipped.Load())
 	return v, nil
 }
@@ -208,14 +206,14 @@ func (h *harness) end(ctx context.Context) (found []history.Anomaly) {
 	}
 	h.say("waiting until nothing is left of the faults")
 	rng := rand.New(rand.NewPCG(h.config.Seed, 1))
-	whole, cancel := context.WithTimeout(ctx, wholeWithin)
+	whole, cancel := context.WithTimeout(ctx, h.config.Whole)
 	defer cancel()
 	// A member that does not come back is said to be so, and what is left is read.
 	if err := errors.Join(h.cluster.Abort(whole, rng), h.cluster.WaitWhole(whole)); err != nil {
 		bad("the cluster gets whole", err)
 	}
 	h.say("reading what is there")
-	final, cancel := context.WithTimeout(ctx, finalWithin)
+	final, cancel := context.WithTimeout(ctx, h.config.Whole)
 	defer cancel()
 	if err := h.workload.Final(final, h.session(-1)); err != nil {
 		bad("all can be read in the end", err)
@@ -223,7 +221,12 @@ func (h *harness) end(ctx context.Context) (found []history.Anomaly) {
 	if len(found) > 0 {
 		return found
 	}
-	quiet, cancel := context.WithTimeout(ctx, finalWithin)
+	gone, cancel := context.WithTimeout(ctx, h.config.Whole)
+	defer cancel()
+	if err := h.cluster.WaitGone(gone); err != nil {
+		bad("removed members end", err)
+	}
+	quiet, cancel := context.WithTimeout(ctx, h.config.Whole)
 	defer cancel()
 	wrong, err := h.cluster.Quiet(quiet)
 	if err != nil {

@@ -129,3 +129,11 @@ func (r Result) Text() string {
 	}
 	return b.String()
 }
+
+// Row is the run's line in RESULTS.md.
+func (r Result) Row() string {
+	v := r.Verdict
+	return fmt.Sprintf("| %s | `%s` | %s | %s | %v | %d | %s | %d operations, %d faults, %.1f%% unknown |",
+		r.Began.Format(time.DateOnly), r.Versions.Commit, r.Config.Workload, strings.ReplaceAll(r.Config.Nemesis, ",", ", "),
+		r.Config.Time, r.Config.Seed, v.Outcome, v.Ops, v.Faults, v.UnknownPercent)
+}
