@@ -37,6 +37,7 @@ type FS struct {
 	room        room
 	faults      faults
 	lies        atomic.Pointer[string]
+	syncs       atomic.Int64 // begun
 	closing     chan struct{}
 	closed      sync.Once
 
@@ -158,6 +159,9 @@ func (f *FS) lie(name func() string) bool {
 	pattern := f.lies.Load()
 	return pattern != nil && *pattern != "" && match(*pattern, name())
 }
+
+// Syncs is the number of fsyncs that began, of files and directories.
+func (f *FS) Syncs() int64 { return f.syncs.Load() }
 
 // Unsynced is the number of files and of changes of directories that a crash
 // would take something of.

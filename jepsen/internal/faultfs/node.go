@@ -277,6 +277,7 @@ func (d *dirHandle) Releasedir(context.Context, uint32) { d.entries.Close() }
 // Fsyncdir implements fs.FileFsyncdirer.
 func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
 	f := d.node.fs
+	f.syncs.Add(1)
 	if errno := f.suffer(Sync, d.node.name); errno != 0 {
 		return errno
 	}
