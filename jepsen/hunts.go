@@ -11,8 +11,8 @@ type hunt struct {
 
 // hunts has an entry for every plant, in the order of their names.
 var hunts = []hunt{
-	{plant: "ack-before-fsync", workload: "set", nemesis: "disk-lose-unsynced"},
-	{plant: "actor-kept-over-a-crash", workload: "set", nemesis: "disk-lose-unsynced"},
+	{plant: "ack-before-fsync", workload: "set", nemesis: "disk-lose-unsynced,disk-slow"},
+	{plant: "actor-kept-over-a-crash", workload: "set", nemesis: "disk-lose-unsynced,disk-slow"},
 	{plant: "anti-entropy-one-way", workload: "set", nemesis: "partition-halves"},
 	{plant: "context-of-another-key", lacks: "a workload that writes with another key's context"},
 	{plant: "coordinator-acknowledges-twice", lacks: "a workload that reads at strict quorums while members are cut off"},
