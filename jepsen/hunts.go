@@ -32,7 +32,7 @@ var hunts = []hunt{
 	{plant: "last-write-wins-by-wall-clock", workload: "set", nemesis: "partition-halves"},
 	{plant: "moved-without-a-fence", lacks: lacksMoves},
 	{plant: "new-owner-serves-unsettled", lacks: lacksMoves},
-	{plant: "not-found-on-read-error", workload: "set", nemesis: "disk-error"},
+	{plant: "not-found-on-read-error", workload: "set", nemesis: "disk-error,kill"},
 	{plant: "older-copy-of-the-directory-goes-on", workload: "set", nemesis: "restore-older-copy"},
 	{plant: "read-answered-before-fsync", lacks: "a workload that holds later reads to what was read before"},
 	{plant: "read-repair-writes-the-older", workload: "set", nemesis: "flapping"},
