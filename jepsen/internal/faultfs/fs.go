@@ -75,10 +75,7 @@ func Mount(dir, store string) (*FS, error) {
 		return nil, fmt.Errorf("faultfs: %s: %w", f.live, err)
 	}
 	data := &fs.LoopbackRoot{Path: f.live, Dev: uint64(st.Dev)}
-	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, fs: f}
-	}
-	f.root = data.NewNode(data, nil, "", &st).(*node)
+	f.root = &node{LoopbackNode: fs.LoopbackNode{RootData: data}, fs: f}
 	data.RootNode = f.root
 
 	// Nothing is kept by the kernel but the content of files that are open: a crash

@@ -18,6 +18,11 @@ type node struct {
 	fs *FS
 }
 
+// WrapChild implements fs.NodeWrapChilder: what go-fuse makes of an entry becomes a node.
+func (n *node) WrapChild(_ context.Context, made fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{LoopbackNode: fs.LoopbackNode{RootData: made.(*fs.LoopbackNode).RootData}, fs: n.fs}
+}
+
 // name is the path from the mount.
 func (n *node) name() string { return n.Path(nil) }
 
