@@ -105,6 +105,9 @@ func (b *bench) runValid(ctx context.Context, c run.Config) (run.Outcome, error)
 	if c.Ringd, err = b.build(ctx, list); err != nil {
 		return run.Broken, err
 	}
+	if b.ringd == "" {
+		c.Commit = run.SourceCommit()
+	}
 	if !b.loopback {
 		return b.runInside(ctx, c)
 	}

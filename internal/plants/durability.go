@@ -9,12 +9,10 @@ var durability = []Plant{
 		Edits: []Edit{
 			{
 				File: "vnode/coordinate.go",
-				Old: `	tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})
-	tx.AnswerCovered(r.key, replica.Committed{})
+				Old: `	tx.AnswerCovered(r.key, replica.Committed{})
 }
 `,
-				New: `	tx.AnswerNow(replica.Prepared{Object: encoded, Dot: dot})
-	tx.AnswerNow(replica.Committed{})
+				New: `	tx.AnswerNow(replica.Committed{})
 }
 `,
 			},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -88,11 +87,10 @@ func (m *Member) Start(ctx context.Context, args ...string) error {
 
 	p := &m.proc
 	p.Name, p.Dir, p.Program, p.Output, p.Host, p.Port = m.Name, m.Dir, m.c.config.Program, m.log, m.addr, port
-	p.Wrap = nil
+	p.Wrap = m.Wrap
 	if m.Host != nil {
-		p.Wrap = m.Host.Enter()
+		p.Wrap = append(m.Host.Enter(), m.Wrap...)
 	}
-	p.Wrap = slices.Concat(p.Wrap, m.Wrap)
 	p.Args = append([]string{"--insecure"}, m.Args...)
 	if n > 1 && len(args) == 0 {
 		args = m.c.JoinArgs(m)

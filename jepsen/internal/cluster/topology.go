@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
@@ -145,6 +146,29 @@ func (c *Cluster) Abort(ctx context.Context, rng *rand.Rand) error {
 			return err
 		}
 		_, err = m.Admin().Abort(ctx, &ringdv1.AbortRequest{})
+		return err
+	})
+}
+
+// RemoveAtOnce takes out a member that has no slots, without a plan. It is refused, and
+// tried again, as long as the member keeps hints.
+func (c *Cluster) RemoveAtOnce(ctx context.Context, rng *rand.Rand, m *Member) error {
+	asked := false
+	return Wait(ctx, m.Name+" to be removed at once", func(ctx context.Context) error {
+		by, err := c.anyone(rng)
+		if err != nil {
+			return err
+		}
+		if by == m {
+			return errors.New("one that goes is not asked")
+		}
+		if s, err := by.Admin().Status(ctx, &ringdv1.StatusRequest{}); err != nil {
+			return err
+		} else if asked && !slices.ContainsFunc(s.Members, func(o *ringdv1.Member) bool { return o.Name == m.Name }) {
+			return nil // the answer was lost
+		}
+		asked = true
+		_, err = by.Admin().RemoveMember(ctx, &ringdv1.RemoveMemberRequest{Member: m.Name})
 		return err
 	})
 }

@@ -220,8 +220,13 @@ func TestNotEmpty(t *testing.T) {
 		step string
 		want error
 	}{
-		{"rm d", syscall.ENOTEMPTY}, {"mv e d", syscall.ENOTEMPTY}, {"mkdir e", syscall.EEXIST},
-		{"rm x", syscall.ENOENT}, {"mv x y", syscall.ENOENT}, {"mv d/a e", syscall.EISDIR}, {"ln d/a d/a", syscall.EEXIST},
+		{"rm d", syscall.ENOTEMPTY},
+		{"mv e d", syscall.ENOTEMPTY},
+		{"mkdir e", syscall.EEXIST},
+		{"rm x", syscall.ENOENT},
+		{"mv x y", syscall.ENOENT},
+		{"mv d/a e", syscall.EISDIR},
+		{"ln d/a d/a", syscall.EEXIST},
 	} {
 		if err := do(f, strings.Fields(c.step)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.step, err, c.want)

@@ -233,8 +233,12 @@ func TestFaultsTogether(t *testing.T) {
 func TestFaultsRefused(t *testing.T) {
 	f := &FS{}
 	for _, bad := range []Fault{
-		{}, {Ops: Write}, {Ops: 64, Errno: syscall.EIO}, {Ops: Write, Errno: syscall.EIO, Share: 2},
-		{Ops: Write, Errno: syscall.EIO, Path: "["}, {Ops: Write, Delay: -1},
+		{},
+		{Ops: Write},
+		{Ops: 64, Errno: syscall.EIO},
+		{Ops: Write, Errno: syscall.EIO, Share: 2},
+		{Ops: Write, Errno: syscall.EIO, Path: "["},
+		{Ops: Write, Delay: -1},
 	} {
 		if _, err := f.Inject(bad); err == nil {
 			t.Errorf("%+v was taken", bad)

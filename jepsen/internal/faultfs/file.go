@@ -219,6 +219,7 @@ func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, sysca
 
 // Fsync implements fs.FileFsyncer.
 func (h *handle) Fsync(context.Context, uint32) syscall.Errno {
+	h.fs.syncs.Add(1)
 	lie := h.fs.lie(h.node.name)
 	x, err := h.syncs()
 	if err != nil {

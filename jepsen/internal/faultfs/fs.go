@@ -37,6 +37,7 @@ type FS struct {
 	room        room
 	faults      faults
 	lies        atomic.Pointer[string]
+	syncs       atomic.Int64 // begun
 	closing     chan struct{}
 	closed      sync.Once
 
@@ -75,10 +76,7 @@ func Mount(dir, store string) (*FS, error) {
 		return nil, fmt.Errorf("faultfs: %s: %w", f.live, err)
 	}
 	data := &fs.LoopbackRoot{Path: f.live, Dev: uint64(st.Dev)}
-	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, fs: f}
-	}
-	f.root = data.NewNode(data, nil, "", &st).(*node)
+	f.root = &node{LoopbackNode: fs.LoopbackNode{RootData: data}, fs: f}
 	data.RootNode = f.root
 
 	// Nothing is kept by the kernel but the content of files that are open: a crash
@@ -161,6 +159,9 @@ func (f *FS) lie(name func() string) bool {
 	pattern := f.lies.Load()
 	return pattern != nil && *pattern != "" && match(*pattern, name())
 }
+
+// Syncs is the number of fsyncs that began, of files and directories.
+func (f *FS) Syncs() int64 { return f.syncs.Load() }
 
 // Unsynced is the number of files and of changes of directories that a crash
 // would take something of.

@@ -23,9 +23,12 @@ type member struct {
 func startMember(t testing.TB, dir string, f *FS) *member {
 	t.Helper()
 	m := &member{Process: proctest.New(t, "m0", dir), t: t, fs: f}
-	m.Start("--bootstrap", "--replicas", "1", "--partitions", "8")
+	m.Start(first...)
 	return m
 }
+
+// first are the arguments of the first start.
+var first = []string{"--bootstrap", "--replicas", "1", "--partitions", "8"}
 
 // serve waits until it has the partitions.
 func (m *member) serve() {
@@ -160,18 +163,52 @@ func TestMemberLosesNothing(t *testing.T) {
 	t.Logf("%d writes were acknowledged in %d rounds", len(all), rounds)
 }
 
-// TestYoungMemberStarts: a member that lost power at any moment after it served for
-// the first time starts again.
+// TestYoungMemberStarts: a member that lost power at any moment of its first start, or
+// once it served, starts again as it was to the first time, and serves.
 func TestYoungMemberStarts(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(4) {
-		f := mount(t)
-		m := startMember(t, f.Dir, f)
-		m.crash(Loss{Some: seed > 0, Seed: seed})
-		m.Start()
-		m.serve()
-		m.Stop()
+	type moment struct {
+		syncs int64 // that began; 0 is once it serves
+		seed  uint64
 	}
+	moments := []moment{{0, 0}, {5, 1}}
+	if !testing.Short() {
+		for n := int64(1); n <= 24; n += 1 + n/4 {
+			moments = append(moments, moment{n, 0}, moment{n, uint64(n)})
+		}
+	}
+	for _, at := range moments {
+		t.Run(fmt.Sprintf("fsync %d, seed %d", at.syncs, at.seed), func(t *testing.T) {
+			t.Parallel()
+			f := mount(t)
+			m := &member{Process: proctest.New(t, "m0", f.Dir), t: t, fs: f}
+			m.beginUntil(at.syncs)
+			m.crash(Loss{Some: at.seed > 0, Seed: at.seed})
+			m.Start(first...)
+			m.serve()
+			m.Kill()
+		})
+	}
+}
+
+// beginUntil starts a new member, and waits until it has begun so many fsyncs, or serves.
+func (m *member) beginUntil(syncs int64) {
+	m.t.Helper()
+	if syncs == 0 {
+		m.Start(first...)
+		return
+	}
+	m.Program = proctest.Binary(m.t, "ringd")
+	if err := m.Begin(first...); err != nil {
+		m.t.Fatal(err)
+	}
+	proctest.Wait(m.t, fmt.Sprintf("fsync %d", syncs), func(ctx context.Context) error {
+		for m.fs.Syncs() < syncs {
+			if !m.Running() || ctx.Err() != nil {
+				return fmt.Errorf("%d so far", m.fs.Syncs())
+			}
+		}
+		return nil
+	})
 }
 
 // TestLyingDiskLosesWrites: on a disk that says that it synced and did not,

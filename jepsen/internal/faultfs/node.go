@@ -18,6 +18,11 @@ type node struct {
 	fs *FS
 }
 
+// WrapChild implements fs.NodeWrapChilder: what go-fuse makes of an entry becomes a node.
+func (n *node) WrapChild(_ context.Context, made fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{LoopbackNode: fs.LoopbackNode{RootData: made.(*fs.LoopbackNode).RootData}, fs: n.fs}
+}
+
 // name is the path from the mount.
 func (n *node) name() string { return n.Path(nil) }
 
@@ -272,6 +277,7 @@ func (d *dirHandle) Releasedir(context.Context, uint32) { d.entries.Close() }
 // Fsyncdir implements fs.FileFsyncdirer.
 func (d *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno {
 	f := d.node.fs
+	f.syncs.Add(1)
 	if errno := f.suffer(Sync, d.node.name); errno != 0 {
 		return errno
 	}

@@ -73,8 +73,10 @@ func (d *diskOf) of(m *cluster.Member) *faultfs.FS {
 }
 
 // loseUnsynced kills any number of members: nothing that was acknowledged is in danger.
-func (d *diskOf) loseUnsynced(_ context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error) {
-	members := c.Claim(rng, upTo(rng, len(c.Members())))
+// If that is a majority, they come back at once; clients have nobody to ask meanwhile.
+func (d *diskOf) loseUnsynced(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error) {
+	n := len(c.Members())
+	members := c.Claim(rng, upTo(rng, n))
 	if len(members) == 0 {
 		return nil, ErrNobody
 	}
@@ -83,19 +85,25 @@ func (d *diskOf) loseUnsynced(_ context.Context, c *cluster.Cluster, rng *rand.R
 	if loss.Some {
 		detail = fmt.Sprintf("a part of it, by seed %d", loss.Seed)
 	}
-	if err := together(members, func(m *cluster.Member) error {
+	crash := func(m *cluster.Member) error {
 		m.Kill()
 		return d.of(m).Crash(loss)
-	}); err != nil {
-		return nil, err
 	}
-	return &Active{
-		Fault: history.Fault{Members: names(members), Detail: detail},
-		Heal: func(ctx context.Context) error {
-			defer c.Release(members...)
-			return together(members, func(m *cluster.Member) error { return m.Start(ctx) })
-		},
-	}, nil
+	start := func(ctx context.Context) error {
+		defer c.Release(members...)
+		return together(members, func(m *cluster.Member) error { return m.Start(ctx) })
+	}
+	a := &Active{Fault: history.Fault{Members: names(members), Detail: detail}, Heal: start}
+	err := together(members, crash)
+	if err == nil && len(members) > (n-1)/2 {
+		a.Detail += ", back at once"
+		err = start(ctx)
+		a.Heal = func(context.Context) error { return nil }
+	}
+	if err != nil {
+		return nil, &Breach{Text: fmt.Sprintf("after the power failure of %v: %v", names(members), err)}
+	}
+	return a, nil
 }
 
 // mayEnd claims a member whose process the fault may end. The function that it returns

@@ -45,7 +45,7 @@ func membership(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Activ
 	kinds := []func(context.Context, *cluster.Cluster, *rand.Rand) (*Active, error){replaceOne}
 	n := len(c.Members())
 	if n < membersMax {
-		kinds = append(kinds, joinOne)
+		kinds = append(kinds, joinOne, passOne)
 	}
 	if n > membersMin {
 		kinds = append(kinds, leaveOne, removeRunning)
@@ -59,6 +59,25 @@ func joinOne(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, 
 		return nil, err
 	}
 	return changed(ctx, c, rng, "joins", nil, m)
+}
+
+// passOne has a member come that gets no slots, though it may keep hints, and go at
+// once.
+func passOne(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error) {
+	m, err := c.Add(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &Active{Fault: history.Fault{Members: []string{m.Name}, Detail: "comes, gets no slots, and goes"}}
+	a.Heal = func(ctx context.Context) error {
+		m.MayEnd()
+		if err := c.RemoveAtOnce(ctx, rng, m); err != nil {
+			return err
+		}
+		m.Gone()
+		return nil
+	}
+	return a, nil
 }
 
 func leaveOne(ctx context.Context, c *cluster.Cluster, rng *rand.Rand) (*Active, error) {

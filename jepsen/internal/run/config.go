@@ -20,6 +20,8 @@ type Config struct {
 	Seed     uint64
 	// Ringd is the path of the binary under test.
 	Ringd string
+	// Commit that it was built from, if the harness built it.
+	Commit string
 	// Dir is the run's directory, which must not be there yet.
 	Dir string
 	// Keep keeps the members' data directories also if the run passes.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -39,20 +40,24 @@ type Info struct {
 
 // Versions of what took part in a run.
 type Versions struct {
-	Commit string // of the source that this program was run in; with "+" if it was changed since
-	Ringd  string // SHA-256 of the binary under test
-	Go     string
-	Uname  string
+	Commit  string // that ringd was built from, or "unknown"; with "+" if something was not committed
+	Ringd   string // SHA-256 of the binary under test
+	Harness string // commit of the source that this program was run in, written as Commit
+	Go      string
+	Uname   string
 }
 
-func versions(ringd string) (Versions, error) {
-	v := Versions{Go: runtime.Version(), Commit: commit()}
+func (c Config) versions() (Versions, error) {
+	v := Versions{Go: runtime.Version(), Harness: SourceCommit(), Commit: c.Commit}
+	if v.Commit == "" {
+		v.Commit = builtFrom(c.Ringd)
+	}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return v, err
 	}
 	v.Uname = strings.Join([]string{text(u.Sysname[:]), text(u.Release[:]), text(u.Version[:]), text(u.Machine[:])}, " ")
-	f, err := os.Open(ringd)
+	f, err := os.Open(c.Ringd)
 	if err != nil {
 		return v, fmt.Errorf("the binary under test: %w", err)
 	}
@@ -67,17 +72,41 @@ func versions(ringd string) (Versions, error) {
 
 func text(raw []byte) string { return unix.ByteSliceToString(raw) }
 
-// commit is "unknown" where there is no source.
-func commit() string {
-	out, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
+const unknownCommit = "unknown"
+
+// commitLen is how many digits of a commit name it well enough.
+const commitLen = 12
+
+// builtFrom is the commit that go build has written into a program.
+func builtFrom(path string) string {
+	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return "unknown"
+		return unknownCommit // it may be a script that runs one
 	}
-	c := strings.TrimSpace(string(out))
-	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changed) > 0 {
-		c += "+"
+	commit, changed := unknownCommit, ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= commitLen:
+			commit = s.Value[:commitLen]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = "+"
+		}
 	}
-	return c
+	return commit + changed
+}
+
+// SourceCommit is the commit of the working directory, with "+" if something is not
+// committed.
+func SourceCommit() string {
+	out, err := exec.Command("git", "rev-parse", "HEAD").Output()
+	if err != nil || len(out) < commitLen {
+		return unknownCommit
+	}
+	commit := string(out[:commitLen])
+	if changed, err := exec.Command("git", "status", "--porcelain").Output(); err != nil || len(changed) > 0 {
+		commit += "+"
+	}
+	return commit
 }
 
 // Result is all of a run.

@@ -41,7 +41,7 @@ func Run(ctx context.Context, config Config, page Page, out io.Writer) (Result, 
 		return r, err
 	}
 	var err error
-	if r.Versions, err = versions(config.Ringd); err != nil {
+	if r.Versions, err = config.versions(); err != nil {
 		return r, err
 	}
 	if err := os.MkdirAll(filepath.Dir(config.Dir), 0o755); err != nil {

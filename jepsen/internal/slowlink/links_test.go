@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -183,6 +184,33 @@ func TestDelay(t *testing.T) {
 		t.Errorf("the way that is fast again took %v", d)
 	}
 	n.clear(0, 1) // again: of no effect
+}
+
+// TestProcessesLiveOn: processes that are to die with what started them do not die with
+// a thread of it.
+func TestProcessesLiveOn(t *testing.T) {
+	n := newNetwork(t, 1)
+	var all []*exec.Cmd
+	for range 16 {
+		cmd := exec.Command("sleep", "600")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, cmd)
+		if err := within(n.hosts[0], func() error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, cmd := range all {
+		// Whether it is a zombie, and nothing else, shows whether it was killed.
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		if err != nil || strings.Contains(string(state), ") Z ") {
+			t.Errorf("a process has ended: %s %v", state, err)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
 }
 
 // TestLossy: packets are lost, come twice and overtake each other.

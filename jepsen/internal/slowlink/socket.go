@@ -1,6 +1,7 @@
 package slowlink
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,23 +16,37 @@ const receiveBytes = 16 << 20
 // within runs do in a network namespace. Sockets that it opens stay there.
 func within(namespace string, do func() error) error {
 	result := make(chan error)
-	go func() {
-		// The thread is never unlocked: it ends with the goroutine, and nobody
-		// else comes into the namespace.
-		runtime.LockOSThread()
-		result <- func() error {
-			ns, err := os.Open("/run/netns/" + namespace)
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("namespace %s: %w", namespace, err)
-			}
-			return do()
-		}()
-	}()
+	go func() { result <- onThread(namespace, do) }()
 	return <-result
+}
+
+// onThread is within, on a thread that comes back. A thread that ended instead would take
+// processes with it, which are to die with what started them: for Linux, that is the
+// thread that did.
+func onThread(namespace string, do func() error) error {
+	ns, err := os.Open("/run/netns/" + namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	runtime.LockOSThread()
+	before, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer before.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("namespace %s: %w", namespace, err)
+	}
+	err = do()
+	if back := unix.Setns(int(before.Fd()), unix.CLONE_NEWNET); back != nil {
+		// The thread is of no use to anybody else, and ends with this goroutine.
+		return errors.Join(err, fmt.Errorf("namespace %s: going back: %w", namespace, back))
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // listen opens a socket that reads what comes in by an interface of this namespace, with

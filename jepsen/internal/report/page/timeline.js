@@ -78,9 +78,10 @@ function drawOps(s, height) {
 		const high = isWrite(i) ? height - 2 : Math.max(2, (height - 2) / 2);
 		const y = row * height + 1 + (isWrite(i) ? 0 : (height - 2 - high) / 2);
 		s.g.fillRect(x, y, end - x, high);
-		if (end - x > 40 && height >= 13) {
+		const left = Math.max(x, gutter), room = Math.min(end, s.width) - left - 6;
+		if (room > 34 && height >= 13) {
 			s.g.fillStyle = "#fff";
-			s.g.fillText(fit(s.g, summary(i), end - x - 6), x + 3, row * height + height / 2);
+			s.g.fillText(fit(s.g, summary(i), room), left + 3, row * height + height / 2);
 		}
 	});
 	s.g.globalAlpha = 1;
