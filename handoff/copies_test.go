@@ -135,6 +135,23 @@ func TestCopyForgetsWhatWasDeleted(t *testing.T) {
 	if n := c.copies() + c.round(); n != 0 || disk("A") {
 		t.Fatalf("%d objects were sent, and the owner has the key again: %v", n, disk("A"))
 	}
+
+	// A tombstone goes once the copy has seen it, though owners still need theirs.
+	o = c.putAll("k", "again", nil, "F")
+	c.write("A", replica.Write{Key: allKey("k"), Delete: true, Context: causal.Context{Seen: o.Context}}, "F")
+	c.reap("F")
+	if !disk("F") {
+		t.Fatal("the copy forgot a deletion that it had not seen all before of")
+	}
+	c.copies()
+	c.reap("F")
+	if disk("F") {
+		t.Fatal("the copy still has the deletion")
+	}
+	c.reap("A")
+	if !disk("A") {
+		t.Fatal("the owner forgot a deletion that the others had not seen")
+	}
 }
 
 // TestCopyIsNoWitness: what a copy lacks though it had seen it, an owner does not take for

@@ -60,9 +60,9 @@ func NewGet(v View, key replica.Key) *Get {
 	fan.owners = v.Quorums.PR
 	if v.Quorums.Sloppy {
 		fan.addFallbacks(v)
-		if v.Quorums.R == 1 && v.Quorums.PR == 0 && slices.Contains(v.Copies, v.Self) {
-			fan.order = slices.Insert(fan.order, 0, asked{id: v.Self})
-		}
+	}
+	if q := v.Quorums; q.Sloppy && q.R == 1 && q.PR == 0 && slices.Contains(v.Copies, v.Self) {
+		fan.order = slices.Insert(fan.order, 0, asked{id: v.Self})
 	}
 	return &Get{view: v, key: key, fan: fan, replies: make([]reply, len(fan.order))}
 }

@@ -58,8 +58,8 @@ type View struct {
 	Fallbacks []Candidate
 	Quorums   replica.Quorums
 	// Copies are the members that hold one besides the owners, if n is all.
-	Copies []ring.MemberID
-	Deadline  time.Time
+	Copies   []ring.MemberID
+	Deadline time.Time
 	// ReadAfter replaces an owner that has not answered for that long by the
 	// next.
 	ReadAfter time.Duration

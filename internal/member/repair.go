@@ -121,11 +121,6 @@ func (r *repairer) follow(now time.Time, state *cluster.State) {
 	holders := copyHolders(state)
 	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery || !slices.Equal(r.mu.holders, holders) {
 		r.mu.schedule.Set(now, state.Settings.AntiEntropyEvery, handoff.Pairs(state.Ring, r.coord.self, holders))
-		for _, id := range holders {
-			if !slices.Contains(r.mu.holders, id) {
-				r.mu.schedule.Soon(now, id)
-			}
-		}
 		r.mu.epoch, r.mu.every, r.mu.holders = state.Ring.Epoch(), state.Settings.AntiEntropyEvery, holders
 	}
 	for id := range state.Members {
