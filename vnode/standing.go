@@ -24,6 +24,9 @@ type standing struct {
 	settled bool
 	// fence is the move that takes the slot away; 0 for none.
 	fence uint64
+	// copy: the vnode has no slot, and holds a copy of the keys that all members hold;
+	// whole once it was compared with an owner, until then incomplete.
+	copy bool
 	// after, if started, is the last key that the arrival's stream brought.
 	started bool
 	after   replica.Key
@@ -33,7 +36,7 @@ type standing struct {
 // the ring gives it.
 func (x *Executor) holds(p ring.PartitionID, slot int, v *vnode) bool {
 	arrival := x.ring.Arrival(ring.Slot{Partition: p, Index: slot})
-	return arrival == 0 || (v.standing.arrival == arrival && v.standing.settled)
+	return (arrival == 0 && !v.standing.copy) || (v.standing.arrival == arrival && v.standing.settled)
 }
 
 // fenced says that the slot of p is being taken away, and that no decision has
@@ -60,6 +63,9 @@ func (x *Executor) admit(v *vnode, env replica.Envelope) *replica.Error {
 	switch {
 	case !owner:
 		if m, ok := x.config.Moves[p]; ok && m.To == x.config.Self && m.From == env.From && v.standing.arrival == m.Number && compares(env.Message) {
+			return nil
+		}
+		if x.mayCopy(p, v, env) {
 			return nil
 		}
 		return replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, p)
@@ -196,15 +202,25 @@ func (kv *KV) leftovers(tx *Tx, env replica.Envelope) {
 	v, err := tx.vnode(p)
 	any := false
 	if err == nil && tx.x.ownsNothing(p) {
-		any = v.standing != standing{}
-		lower, upper := storage.DataRange(uint32(p))
-		err = tx.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
+		any, err = tx.hasLeftovers(p, v)
 	}
 	if err != nil {
 		tx.FailRead(err)
 		return
 	}
 	tx.AnswerNow(replica.LeftoversAnswer{Any: any})
+}
+
+// hasLeftovers says that a vnode without a slot has something of one that it had, or was
+// to have.
+func (t *Tx) hasLeftovers(p ring.PartitionID, v *vnode) (bool, error) {
+	if v.standing.copy {
+		return false, nil
+	}
+	any := v.standing != standing{}
+	lower, upper := storage.DataRange(uint32(p))
+	err := t.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
+	return any, err
 }
 
 func (kv *KV) drop(tx *Tx, env replica.Envelope) {
@@ -293,6 +309,9 @@ func (s standing) append(dst []byte) []byte {
 	if s.started {
 		flags |= 2
 	}
+	if s.copy {
+		flags |= 4
+	}
 	dst = append(dst, standingVersion, flags)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, s.arrival), s.fence)
 	for _, part := range []string{s.after.Type, s.after.Bucket, s.after.Key} {
@@ -307,7 +326,7 @@ func decodeStanding(src []byte) (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	s.settled, s.started = rest[0]&1 != 0, rest[0]&2 != 0
+	s.settled, s.started, s.copy = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0
 	rest = rest[1:]
 	number := func() uint64 {
 		n, size := binary.Uvarint(rest)

@@ -147,6 +147,9 @@ func (c *coordinator) viewOf(ctx context.Context, p ring.PartitionID, typeName s
 	}
 	for _, id := range c.fallbacks(state, p, q.N) {
 		v.Fallbacks = append(v.Fallbacks, quorum.Candidate{ID: id, Up: id == c.self || c.up(id)})
+		if t.Everywhere {
+			v.Copies = append(v.Copies, id)
+		}
 	}
 	return v, state.Ring.Epoch(), nil
 }

@@ -255,11 +255,11 @@ func (m *Member) newCoordinator() *coordinator {
 	}
 }
 
-// typesOf is the n of the bucket types.
+// typesOf is the class of the bucket types.
 func typesOf(state *cluster.State) map[string]int {
 	types := make(map[string]int, len(state.BucketTypes))
 	for name, t := range state.BucketTypes {
-		types[name] = t.N
+		types[name] = t.Class()
 	}
 	return types
 }

@@ -37,6 +37,7 @@ type repairer struct {
 		missing   []handoff.Pair
 		epoch     ring.Epoch
 		every     time.Duration
+		holders   []ring.MemberID   // of copies
 		hinted    map[hintSlot]bool // may have hints; true: under way
 		hintsDue  time.Time
 		connected map[ring.MemberID]bool
@@ -117,9 +118,10 @@ func (r *repairer) follow(now time.Time, state *cluster.State) {
 	r.transfers.setRate(state.Settings.TransferRate)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery {
-		r.mu.epoch, r.mu.every = state.Ring.Epoch(), state.Settings.AntiEntropyEvery
-		r.mu.schedule.Set(now, r.mu.every, handoff.Pairs(state.Ring, r.coord.self))
+	holders := copyHolders(state)
+	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery || !slices.Equal(r.mu.holders, holders) {
+		r.mu.schedule.Set(now, state.Settings.AntiEntropyEvery, handoff.Pairs(state.Ring, r.coord.self, holders))
+		r.mu.epoch, r.mu.every, r.mu.holders = state.Ring.Epoch(), state.Settings.AntiEntropyEvery, holders
 	}
 	for id := range state.Members {
 		up := id == r.coord.self || r.coord.up(id)
@@ -193,7 +195,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		Partition: pair.Partition, Self: r.coord.self, Peer: pair.Peer,
 		SelfSlot: slotOf(owners, r.coord.self), PeerSlot: slotOf(owners, pair.Peer),
 		Replicas: state.Ring.Replicas(), Leaves: replica.Leaves(state.Ring.Partitions()),
-		BucketType: bucketType, Class: state.BucketTypes[bucketType].N,
+		BucketType: bucketType, Class: classOf(state, bucketType),
 		SecondLook: secondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)
@@ -344,7 +346,7 @@ func (r *repairer) checkTree(ctx context.Context, p ring.PartitionID) (treeCheck
 		ask.Started, ask.After = true, a.Last
 	}
 	leaves := replica.Leaves(r.coord.node.State().Ring.Partitions())
-	for class := 1; class <= r.coord.node.State().Ring.Replicas(); class++ {
+	for class := 1; class <= replica.CopyClass(r.coord.node.State().Ring.Replicas()); class++ {
 		for from := uint32(0); from < leaves; from += checkAtOnce {
 			a, ok := r.own(ctx, p, false, replica.CheckSums{
 				Class: class, Range: replica.LeafRange{From: from, To: min(leaves, from+checkAtOnce)},
@@ -483,7 +485,7 @@ func (r *repairer) startReaping(ctx context.Context, now time.Time, state *clust
 			r.mu.reapDue = now
 		}
 		p := r.mu.reapNext % n
-		if state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) {
+		if state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) || slices.Contains(r.mu.holders, r.coord.self) {
 			if !r.start(opsMax, func() { r.reap(ctx, p) }) {
 				return
 			}

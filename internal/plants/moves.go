@@ -57,7 +57,7 @@ var moves = []Plant{
 		Mistake: "a slot's owner by the ring answers whether it settled for that move or not",
 		Edits: []Edit{{
 			File: "vnode/standing.go",
-			Old:  "return arrival == 0 || (v.standing.arrival == arrival && v.standing.settled)",
+			Old:  "return (arrival == 0 && !v.standing.copy) || (v.standing.arrival == arrival && v.standing.settled)",
 			New:  "return arrival == 0 || v.standing.arrival <= arrival",
 		}},
 	},

@@ -81,7 +81,7 @@ var repairs = []Plant{
 			},
 			{
 				File: "vnode/reap.go",
-				Old:  "if v.incomplete || !tx.x.allHaveSeen(p, class, v, r.object.Context) {",
+				Old:  "if v.incomplete || (!v.standing.copy && !tx.x.allHaveSeen(p, class, v, r.object.Context)) {",
 				New:  "if v.incomplete {",
 			},
 		},
