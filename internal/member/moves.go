@@ -13,6 +13,7 @@ import (
 	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
 )
 
 // mover carries out this member's part in the moves under way: it hands over the
@@ -24,6 +25,8 @@ type mover struct {
 	coord   *coordinator
 	log     *slog.Logger
 	running sync.WaitGroup
+	// reclaim gives the room of a range of the store that was deleted back.
+	reclaim func(ctx context.Context, lower, upper []byte) error
 
 	mu struct {
 		sync.Mutex
@@ -37,7 +40,8 @@ type mover struct {
 		// doubtful are the partitions that may hold what this member owns no more, and
 		// the version of the state that last gave reason to think so.
 		doubtful map[ring.PartitionID]uint64
-		version  uint64 // of the state that was looked at last
+		dropped  map[ring.PartitionID]bool // whose room was not given back yet
+		version  uint64                    // of the state that was looked at last
 		warned   time.Time
 	}
 	proposing chan struct{} // of capacity 1
@@ -57,13 +61,14 @@ const (
 	proposeWithin = 5 * time.Second
 )
 
-func newMover(r *repairer) *mover {
-	m := &mover{repair: r, coord: r.coord, log: r.log, proposing: make(chan struct{}, 1)}
+func newMover(r *repairer, reclaim func(ctx context.Context, lower, upper []byte) error) *mover {
+	m := &mover{repair: r, coord: r.coord, log: r.log, reclaim: reclaim, proposing: make(chan struct{}, 1)}
 	m.mu.moving = make(map[uint64]bool)
 	m.mu.finished = make(map[uint64]bool)
 	m.mu.retryAt = make(map[uint64]time.Time)
 	m.mu.begun = make(map[ring.Slot]uint64)
 	m.mu.doubtful = make(map[ring.PartitionID]uint64)
+	m.mu.dropped = make(map[ring.PartitionID]bool)
 	return m
 }
 
@@ -75,6 +80,7 @@ func (m *mover) run(ctx context.Context) {
 		every(ctx, dropRetry, func() {
 			m.leave(ctx)
 			m.dropWhatIsOver(ctx)
+			m.giveBackRoom(ctx)
 		})
 	})
 	every(ctx, moveTick, func() {
@@ -339,7 +345,41 @@ func (m *mover) isOver(ctx context.Context, p ring.PartitionID) bool {
 		}
 	}
 	_, ok = m.repair.own(ctx, p, false, replica.Drop{}).(replica.DropAnswer)
+	if ok {
+		m.mu.Lock()
+		m.mu.dropped[p] = true
+		m.mu.Unlock()
+	}
 	return ok
+}
+
+// giveBackRoom has the store give back the room of what was dropped, once nothing more is
+// to be: tables are written anew for that, and hold several partitions. Who is about
+// to leave takes its disk with it. What an end of the process prevents, Pebble does when it compacts.
+func (m *mover) giveBackRoom(ctx context.Context) {
+	m.mu.Lock()
+	dropped := slices.Sorted(maps.Keys(m.mu.dropped))
+	wait := len(m.mu.doubtful) > 0 || m.coord.node.State().Members[m.coord.self].Leaving
+	m.mu.Unlock()
+	if wait {
+		return
+	}
+	for _, p := range dropped {
+		for _, r := range storage.HeldRanges(uint32(p)) {
+			if err := m.reclaim(ctx, r.Lower, r.Upper); err != nil {
+				if ctx.Err() == nil {
+					m.log.Warn("the room of a partition that was dropped could not be given back yet", "partition", p, "error", err)
+				}
+				return
+			}
+		}
+		m.mu.Lock()
+		delete(m.mu.dropped, p)
+		m.mu.Unlock()
+	}
+	if len(dropped) > 0 {
+		m.log.Info("the room of partitions that were dropped was given back", "partitions", len(dropped))
+	}
 }
 
 // leave takes this member out of the cluster, if it is leaving and holds nothing any

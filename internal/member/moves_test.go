@@ -132,7 +132,7 @@ func TestDoubtOutlastsAnOlderLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMover(&repairer{coord: &coordinator{self: self}})
+	m := newMover(&repairer{coord: &coordinator{self: self}}, nil)
 	m.follow(&cluster.State{Version: 1, Ring: r})
 	looked := m.mu.doubtful[3]
 	m.follow(&cluster.State{Version: 2, Ring: r, Moves: []replica.Move{{Number: 1, Partition: 3, From: self, To: other}}})

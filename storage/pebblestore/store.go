@@ -3,6 +3,7 @@
 package pebblestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -126,6 +127,21 @@ func (s *Store) Checkpoint(dir string) error {
 	defer s.gate.leave()
 	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("storage: checkpoint to %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Reclaim gives the room of what was deleted in [lower, upper) back to the file system,
+// by writing what shares tables with it anew. Pebble does so by itself only where a
+// whole table was deleted, or when it has to compact anyway. It returns when that is done, or
+// ctx has ended; reads and writes go on meanwhile. Snapshots keep what they see.
+func (s *Store) Reclaim(ctx context.Context, lower, upper []byte) error {
+	if !s.gate.enter() {
+		return storage.ErrClosed
+	}
+	defer s.gate.leave()
+	if err := s.db.Compact(ctx, lower, upper, false); err != nil {
+		return fmt.Errorf("storage: reclaim: %w", err)
 	}
 	return nil
 }
