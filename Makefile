@@ -20,6 +20,9 @@ TIME ?= 60s
 SEED ?= 0
 HOURS ?= 1
 
+# How many runs "make sim" simulates, from SEED on.
+RUNS ?= 1000
+
 LINT := $(GO) tool -modfile=tools/lint/go.mod
 BUF := $(GO) tool -modfile=tools/generate/go.mod buf
 
@@ -32,7 +35,7 @@ MODULE := github.com/ringd/ringd
 RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum handoff internal/model internal/model/moves internal/sim internal/imports jepsen)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint generate bench jepsen soak
+.PHONY: help run build test race lint generate bench sim jepsen soak
 
 help: ## show this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +72,9 @@ generate: ## generated code again from the .proto files (the first time takes mi
 
 bench: ## benchmarks (BENCH=regexp, PKG=packages, BENCHTIME)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
+
+sim: ## simulated runs of the step machines, each decided by its seed (RUNS, SEED)
+	$(GO) test ./internal/sim -run 'TestRuns$$' -timeout 0 -v -sim.runs $(RUNS) -sim.seed $(SEED)
 
 jepsen: ## one run under faults (WORKLOAD, NEMESIS, TIME, SEED); root has members on hosts of their own
 	$(GO) run ./jepsen run --workload $(WORKLOAD) --nemesis $(NEMESIS) --time $(TIME) --seed $(SEED)

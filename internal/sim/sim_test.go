@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -53,6 +54,22 @@ func TestRuns(t *testing.T) {
 	} {
 		if reached[state] == 0 {
 			t.Errorf("no run got into this state: %s", state)
+		}
+	}
+}
+
+// TestFreshRuns tries a few seeds that nobody tried before; one that fails is a case
+// for TestRuns.
+func TestFreshRuns(t *testing.T) {
+	first := rand.Uint64()
+	t.Logf("seeds from %d", first)
+	for i := range uint64(20) {
+		report, err := sim.Run(sim.DefaultConfig(first + i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range report.Violations {
+			t.Errorf("seed %d: %s", first+i, v)
 		}
 	}
 }
