@@ -8,17 +8,16 @@ import (
 )
 
 // Pair is a partition and another owner of it, with which this member begins the
-// exchanges: the owner of the lower slot does. The owner of the first slot begins those
-// with members that hold copies.
+// exchanges: the owner of the lower slot does. Those with members that hold copies, the
+// first owner that is up begins.
 type Pair struct {
 	Partition ring.PartitionID
 	Peer      ring.MemberID
 	Copy      bool // the peer holds a copy
 }
 
-// Pairs returns the pairs in which self begins, by partition and slot; then, by partition
-// and as in members, those with members that own no slot of it and hold a copy.
-func Pairs(r *ring.Ring, self ring.MemberID, members []ring.MemberID) []Pair {
+// Pairs returns the pairs of owners in which self begins, by partition and slot.
+func Pairs(r *ring.Ring, self ring.MemberID) []Pair {
 	var pairs []Pair
 	if !r.HasOwners() {
 		return nil
@@ -32,10 +31,24 @@ func Pairs(r *ring.Ring, self ring.MemberID, members []ring.MemberID) []Pair {
 			mine = mine || id == self
 		}
 	}
+	return pairs
+}
+
+// CopyPairs returns the pairs in which self begins with one of holders, which own no slot
+// of the partition, by partition and as in holders. Up tells whom self reaches.
+func CopyPairs(r *ring.Ring, self ring.MemberID, holders []ring.MemberID, up func(ring.MemberID) bool) []Pair {
+	var pairs []Pair
+	if !r.HasOwners() || len(holders) == 0 {
+		return nil
+	}
 	for p := range r.Partitions() {
 		owners := r.Owners(ring.PartitionID(p))
-		for _, id := range members {
-			if owners[0] == self && !slices.Contains(owners, id) {
+		first := slices.IndexFunc(owners, func(id ring.MemberID) bool { return id == self || up(id) })
+		if first < 0 || owners[first] != self {
+			continue
+		}
+		for _, id := range holders {
+			if !slices.Contains(owners, id) {
 				pairs = append(pairs, Pair{Partition: ring.PartitionID(p), Peer: id, Copy: true})
 			}
 		}

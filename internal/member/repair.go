@@ -118,20 +118,34 @@ func (r *repairer) follow(now time.Time, state *cluster.State) {
 	r.transfers.setRate(state.Settings.TransferRate)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	holders := copyHolders(state)
-	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery || !slices.Equal(r.mu.holders, holders) {
-		r.mu.schedule.Set(now, state.Settings.AntiEntropyEvery, handoff.Pairs(state.Ring, r.coord.self, holders))
-		r.mu.epoch, r.mu.every, r.mu.holders = state.Ring.Epoch(), state.Settings.AntiEntropyEvery, holders
-	}
+	var back []ring.MemberID
+	changed := false
 	for id := range state.Members {
 		up := id == r.coord.self || r.coord.up(id)
+		changed = changed || up != r.mu.connected[id]
 		if up && !r.mu.connected[id] {
-			// What it missed is given to it before it is compared.
-			r.mu.hintsDue = now
-			r.mu.schedule.Soon(now, id)
+			back = append(back, id)
 		}
 		r.mu.connected[id] = up
 	}
+	holders := copyHolders(state)
+	// Who is up matters to copies alone.
+	changed = changed && len(holders) > 0
+	if changed || r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery || !slices.Equal(r.mu.holders, holders) {
+		r.mu.schedule.Set(now, state.Settings.AntiEntropyEvery, r.pairsLocked(state, holders))
+		r.mu.epoch, r.mu.every, r.mu.holders = state.Ring.Epoch(), state.Settings.AntiEntropyEvery, holders
+	}
+	for _, id := range back {
+		// What it missed is given to it before it is compared.
+		r.mu.hintsDue = now
+		r.mu.schedule.Soon(now, id)
+	}
+}
+
+// pairsLocked are the comparisons that this member begins.
+func (r *repairer) pairsLocked(state *cluster.State, holders []ring.MemberID) []handoff.Pair {
+	up := func(id ring.MemberID) bool { return r.mu.connected[id] }
+	return append(handoff.Pairs(state.Ring, r.coord.self), handoff.CopyPairs(state.Ring, r.coord.self, holders, up)...)
 }
 
 // start runs do unless as many ops run as may.

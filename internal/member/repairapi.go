@@ -94,7 +94,10 @@ func (m *Member) Repair(ctx context.Context, what api.RepairScope, report func(a
 		wanted[p] = true
 	}
 	var pairs []handoff.Pair
-	for _, pair := range handoff.Pairs(state.Ring, m.dir.ID(), copyHolders(state)) {
+	r.mu.Lock()
+	all := r.pairsLocked(state, copyHolders(state))
+	r.mu.Unlock()
+	for _, pair := range all {
 		if wanted[pair.Partition] {
 			pairs = append(pairs, pair)
 		}
