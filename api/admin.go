@@ -243,21 +243,28 @@ func (s *Admin) CreateBucketType(ctx context.Context, r *ringdv1.CreateBucketTyp
 
 // UpdateBucketType implements ringdv1.AdminServer.
 func (s *Admin) UpdateBucketType(ctx context.Context, r *ringdv1.UpdateBucketTypeRequest) (*ringdv1.UpdateBucketTypeResponse, error) {
-	state, err := s.state()
-	if err != nil {
+	if _, err := s.state(); err != nil {
 		return nil, err
 	}
-	t, err := bucketTypeOf(state, r.GetBucketType().GetName())
-	if err == nil {
-		t, err = updateType(t, r.BucketType)
-	}
-	if n := int(r.GetBucketType().GetN()); err == nil && n != 0 {
-		t.N = n // refused if it differs
-	}
-	t.Everywhere = t.Everywhere || r.GetBucketType().GetEverywhere() // likewise
-	if err == nil {
-		err = s.backend.Apply(ctx, cluster.Command{UpdateBucketType: &t})
-	}
+	var t replica.BucketType
+	err := s.backend.Change(ctx, func(state *cluster.State) (cluster.Command, error) {
+		was, err := bucketTypeOf(state, r.GetBucketType().GetName())
+		if err != nil {
+			return cluster.Command{}, err
+		}
+		if t, err = updateType(was, r.BucketType); err != nil {
+			return cluster.Command{}, err
+		}
+		if n := int(r.GetBucketType().GetN()); n != 0 {
+			t.N = n // refused if it differs
+		}
+		t.Everywhere = t.Everywhere || r.GetBucketType().GetEverywhere() // likewise
+		c := cluster.Command{UpdateBucketType: &t}
+		if state.Has(cluster.CapabilityCompared) {
+			c.TypeWas = &was
+		}
+		return c, nil
+	})
 	if err != nil {
 		return nil, statusOf(err)
 	}

@@ -42,6 +42,9 @@ type Backend interface {
 	Commit(ctx context.Context, epoch ring.Epoch, revision uint64, acceptDataLoss bool) (bool, error)
 	// Apply has a command agreed on.
 	Apply(ctx context.Context, c cluster.Command) error
+	// Change has agreed on what change makes of the state that the leader has. It is
+	// asked again as long as another change comes between; an empty command is none.
+	Change(ctx context.Context, change func(*cluster.State) (cluster.Command, error)) error
 
 	// Repair runs the comparisons of owners that this member begins, and returns
 	// once all have ended, or with ctx. One that fails is counted and is no error

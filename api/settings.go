@@ -62,14 +62,22 @@ func (s *Admin) GetSettings(context.Context, *ringdv1.GetSettingsRequest) (*ring
 
 // UpdateSettings implements ringdv1.AdminServer.
 func (s *Admin) UpdateSettings(ctx context.Context, r *ringdv1.UpdateSettingsRequest) (*ringdv1.UpdateSettingsResponse, error) {
-	state, err := s.state()
-	if err != nil {
+	if _, err := s.state(); err != nil {
 		return nil, err
 	}
-	next, err := updateSettings(state.Settings, r)
-	if err == nil && next != state.Settings {
-		err = s.backend.Apply(ctx, cluster.Command{UpdateSettings: &next})
-	}
+	var next cluster.Settings
+	err := s.backend.Change(ctx, func(state *cluster.State) (cluster.Command, error) {
+		var err error
+		if next, err = updateSettings(state.Settings, r); err != nil || next == state.Settings {
+			return cluster.Command{}, err
+		}
+		c := cluster.Command{UpdateSettings: &next}
+		if state.Has(cluster.CapabilityCompared) {
+			were := state.Settings
+			c.SettingsWere = &were
+		}
+		return c, nil
+	})
 	if err != nil {
 		return nil, statusOf(err)
 	}

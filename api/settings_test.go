@@ -29,6 +29,14 @@ func (s *settled) Apply(_ context.Context, c cluster.Command) error {
 	return nil
 }
 
+func (s *settled) Change(ctx context.Context, change func(*cluster.State) (cluster.Command, error)) error {
+	c, err := change(&s.state)
+	if err != nil || c == (cluster.Command{}) {
+		return err
+	}
+	return s.Apply(ctx, c)
+}
+
 // TestSettingsTable: clients see every setting under the name that the agreed
 // state has for it, and what they see is read as what it was.
 func TestSettingsTable(t *testing.T) {

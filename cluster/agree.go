@@ -92,6 +92,28 @@ func (n *Node) Refresh(ctx context.Context) error {
 
 var errNoLeader = replica.Errorf(replica.KindUnavailable, "the members have no leader: a majority of them has to be up for changes to the cluster")
 
+// Change has agreed on what change makes of the present state. It is asked again, with a
+// newer one, as long as another change came between; an error of its own, or an empty
+// command, because nothing is to be changed, ends that. Errors as Apply's.
+func (n *Node) Change(ctx context.Context, change func(*State) (Command, error)) error {
+	for {
+		err := n.Refresh(ctx)
+		if err != nil && replica.KindOf(err) == replica.KindUnavailable && n.ctx.Err() == nil && sleep(ctx, retryEvery) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c, err := change(n.State())
+		if err != nil || c == (Command{}) {
+			return err
+		}
+		if err = n.Apply(ctx, c); replica.KindOf(err) != replica.KindAborted || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // Apply has a command agreed on, through whoever leads, and returns once this
 // member serves a state that has it. Errors: what State.Apply says;
 // KindUnavailable if there is no leader; KindUnknown if it may yet be applied.

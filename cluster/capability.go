@@ -23,11 +23,16 @@ const CapabilityMoves Capability = "moves"
 // can't would hold their keys in another class than the others, and never agree with them.
 const CapabilityCopies Capability = "copies"
 
+// CapabilityCompared says that a member compares what an update of settings or of a bucket
+// type was made from with what there is.
+const CapabilityCompared Capability = "compared"
+
 // wireOfCapability is the version of the protocol between members that each of them
 // takes.
 var wireOfCapability = map[Capability]uint32{
-	CapabilityMoves:  3,
-	CapabilityCopies: 3,
+	CapabilityMoves:    3,
+	CapabilityCopies:   3,
+	CapabilityCompared: 3,
 }
 
 // wireUnsaid is spoken by members whose starts did not say what they speak: those
@@ -131,6 +136,8 @@ func (c Command) needs() Capability {
 		return CapabilityMoves
 	case c.CreateBucketType != nil && c.CreateBucketType.Everywhere:
 		return CapabilityCopies
+	case c.TypeWas != nil || c.SettingsWere != nil:
+		return CapabilityCompared
 	case c.UpdateSettings != nil && c.UpdateSettings.Elastic:
 		return CapabilityMoves
 	case c.CommitPlan != nil && (len(c.CommitPlan.Moves) > 0 || c.CommitPlan.AcceptDataLoss):

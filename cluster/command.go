@@ -25,6 +25,10 @@ type Command struct {
 	CreateBucketType *replica.BucketType `json:"create_bucket_type,omitempty"`
 	UpdateBucketType *replica.BucketType `json:"update_bucket_type,omitempty"`
 	UpdateSettings   *Settings           `json:"update_settings,omitempty"`
+	// TypeWas and SettingsWere are what the update was made from: it is refused, as
+	// aborted, if that has changed.
+	TypeWas      *replica.BucketType `json:"type_was,omitempty"`
+	SettingsWere *Settings           `json:"settings_were,omitempty"`
 }
 
 const commandFormat = 1
@@ -124,11 +128,9 @@ func (s *State) Apply(c Command) (*State, error) {
 	case c.CreateBucketType != nil:
 		err = next.createBucketType(*c.CreateBucketType)
 	case c.UpdateBucketType != nil:
-		err = next.updateBucketType(*c.UpdateBucketType)
+		err = next.updateBucketType(c.TypeWas, *c.UpdateBucketType)
 	case c.UpdateSettings != nil:
-		if err = c.UpdateSettings.Validate(); err == nil {
-			next.Settings = *c.UpdateSettings
-		}
+		err = next.updateSettings(c.SettingsWere, *c.UpdateSettings)
 	default:
 		err = replica.Errorf(replica.KindInternal, "a command without a change")
 	}
@@ -243,7 +245,18 @@ func (s *State) createBucketType(t replica.BucketType) error {
 	return nil
 }
 
-func (s *State) updateBucketType(t replica.BucketType) error {
+func (s *State) updateSettings(were *Settings, to Settings) error {
+	if err := to.Validate(); err != nil {
+		return err
+	}
+	if were != nil && *were != s.Settings {
+		return replica.Errorf(replica.KindAborted, "the settings have been changed since: look at them and try again")
+	}
+	s.Settings = to
+	return nil
+}
+
+func (s *State) updateBucketType(was *replica.BucketType, t replica.BucketType) error {
 	old, ok := s.BucketTypes[t.Name]
 	if !ok {
 		return replica.Errorf(replica.KindNotFound, "there is no bucket type %q", t.Name)
@@ -253,6 +266,9 @@ func (s *State) updateBucketType(t replica.BucketType) error {
 	}
 	if err := t.Validate(s.Ring.Replicas()); err != nil {
 		return err
+	}
+	if was != nil && *was != old {
+		return replica.Errorf(replica.KindAborted, "bucket type %q has been changed since: look at it and try again", t.Name)
 	}
 	s.BucketTypes[t.Name] = t
 	return nil

@@ -264,6 +264,8 @@ func TestGolden(t *testing.T) {
 		"commit-plan":        planned,
 		"create-bucket-type": Command{CreateBucketType: bucketType("b", 2)},
 		"update-bucket-type": Command{UpdateBucketType: bucketType("b", 2)},
+		"settings-compared":  Command{UpdateSettings: &elastic, SettingsWere: &settings},
+		"type-compared":      Command{UpdateBucketType: expiring, TypeWas: bucketType("b", 2)},
 		"n-all":              Command{CreateBucketType: &everywhere},
 		"default-ttl":        Command{UpdateBucketType: expiring},
 		"update-settings":    Command{UpdateSettings: &settings},
@@ -312,6 +314,7 @@ func TestGolden(t *testing.T) {
 var newInV3 = map[string]bool{
 	"state-moving": true, "stage": true, "unstage": true, "commit-moves": true, "finish-moves": true,
 	"cancel-moves": true, "remove-member": true, "elastic": true, "n-all": true,
+	"settings-compared": true, "type-compared": true,
 }
 
 func TestDecodeRefuses(t *testing.T) {

@@ -113,6 +113,13 @@ func (m *Member) Apply(ctx context.Context, c cluster.Command) error {
 	return m.node.Apply(ctx, c)
 }
 
+// Change implements api.Backend.
+func (m *Member) Change(ctx context.Context, change func(*cluster.State) (cluster.Command, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, agreeWithin)
+	defer cancel()
+	return m.node.Change(ctx, change)
+}
+
 // agreeWithin is how long a person waits to hear that there is no leader: a few
 // elections.
 const agreeWithin = 10 * time.Second
