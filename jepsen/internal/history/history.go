@@ -39,6 +39,10 @@ type Op struct {
 	Values []string `json:"values,omitempty"`
 	// Level is what was asked of replicas, such as "r=2 pr=2".
 	Level string `json:"level,omitempty"`
+	// Once: the write was tried once, at a member that was an owner before and after
+	// it. Any other may have been applied twice, and the second comes back beside what
+	// replaced the first.
+	Once bool `json:"once,omitempty"`
 	// Final marks what was done once all faults were over and healed.
 	Final bool `json:"final,omitempty"`
 

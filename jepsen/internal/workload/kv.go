@@ -1,0 +1,198 @@
+package workload
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
+	"github.com/ringd/ringd/jepsen/internal/history"
+)
+
+// The levels that bind what one client is told to what others see. Two of three
+// owners meet in one, if no fallback counts.
+const (
+	strictWrite = "w=2 pw=2 sloppy=false"
+	strictRead  = "r=2 pr=2 sloppy=false"
+	// repairedRead has W owners have what it answers, before it answers.
+	repairedRead = strictRead + " repair_blocking"
+)
+
+const (
+	// retriedEvery: one in so many writes is tried again if it has no answer; the
+	// others are tried once, so that what comes back can be told from a retry.
+	retriedEvery = 3
+	attemptsMax  = 3
+)
+
+func count(n uint32) *ringdv1.Count {
+	return &ringdv1.Count{Count: &ringdv1.Count_Number{Number: n}}
+}
+
+func off() *bool { return new(bool) }
+
+func strictOptions() *ringdv1.WriteOptions {
+	return &ringdv1.WriteOptions{W: count(2), Pw: count(2), Sloppy: off()}
+}
+
+// any returns one of the members.
+func (s *Session) any() Member {
+	members := s.Members()
+	return members[s.Rand.IntN(len(members))]
+}
+
+// requestID is the same over all attempts of a write.
+func (s *Session) requestID() []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, s.Rand.Uint64()), s.Rand.Uint64())
+}
+
+// get reads a key, at a level, and returns the context, too.
+func (s *Session) get(ctx context.Context, op history.Op) (_ history.Op, seen []byte) {
+	m := s.any()
+	op.Kind = "read"
+	op = s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
+		ask := &ringdv1.GetRequest{Key: at(op.Key)}
+		if op.Level != "" {
+			ask.R, ask.Pr, ask.Sloppy = count(2), count(2), off()
+			blocking := op.Level == repairedRead
+			ask.RepairBlocking = &blocking
+		}
+		r, err := m.KV.Get(ctx, ask)
+		if err != nil {
+			return err
+		}
+		for _, sibling := range r.Siblings {
+			if !sibling.Tombstone {
+				op.Values = append(op.Values, textOf(sibling.Value))
+			}
+		}
+		slices.Sort(op.Values)
+		seen = r.Context
+		return nil
+	})
+	return op, seen
+}
+
+// getAll reads the keys in the end, each until it is answered.
+func (s *Session) getAll(ctx context.Context, level string, keys []string) error {
+	for _, key := range keys {
+		for {
+			op, _ := s.get(ctx, history.Op{Key: key, Level: level, Final: true})
+			if op.Outcome == history.OK {
+				break
+			}
+			if ctx.Err() != nil {
+				return fmt.Errorf("reading %s in the end: %s", key, op.Error)
+			}
+		}
+	}
+	return nil
+}
+
+// put writes the operation's value with the context of a read, strictly. It may be
+// tried at several members, as one operation.
+func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.Op {
+	ask := &ringdv1.PutRequest{
+		Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: strictOptions(), RequestId: s.requestID(),
+	}
+	op.Kind = "put"
+	return s.write(ctx, op, func(ctx context.Context, kv ringdv1.KVClient) error {
+		_, err := kv.Put(ctx, ask)
+		return err
+	})
+}
+
+// write makes one operation of the attempts of a strict write.
+func (s *Session) write(ctx context.Context, op history.Op, attempt func(context.Context, ringdv1.KVClient) error) history.Op {
+	m := s.any()
+	op.Write, op.Level = true, strictWrite
+	if s.Rand.IntN(retriedEvery) > 0 {
+		return s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
+			before := ownerSince(ctx, m, op.Key)
+			err := attempt(ctx, m.KV)
+			op.Once = before != nil && before.String() == ownerSince(ctx, m, op.Key).String()
+			return err
+		})
+	}
+	return s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
+		var unsettled error
+		for op.Attempts < attemptsMax {
+			op.Attempts++
+			op.Member = m.Name
+			one, cancel := context.WithTimeout(ctx, s.Timeout/2)
+			err := attempt(one, m.KV)
+			cancel()
+			if err == nil || final(err) || ctx.Err() != nil {
+				return worst(unsettled, err)
+			}
+			unsettled = worst(unsettled, err)
+			m = s.any()
+		}
+		return unsettled
+	})
+}
+
+// worst returns what is known of a write that failed so before, and then so: an
+// attempt that may have had an effect is not settled by another that had none.
+func worst(before, err error) error {
+	if err == nil || before == nil || outcome(history.Op{Write: true}, before) == history.Failed {
+		return err
+	}
+	return before
+}
+
+// final says that another attempt would end in the same way.
+func final(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.Aborted, codes.NotFound:
+		return true
+	}
+	return false
+}
+
+// ownerSince returns the epoch of the ring by which the member owns the key; nil if
+// it does not, or does not say.
+func ownerSince(ctx context.Context, m Member, key string) *ringdv1.Epoch {
+	r, err := m.Admin.Ring(ctx, &ringdv1.RingRequest{Key: at(key)})
+	if err != nil || len(r.Rows) != 1 {
+		return nil
+	}
+	for _, i := range r.Rows[0].Owners {
+		if int(i) < len(r.Members) && r.Members[i].Name == m.Name {
+			return r.Epoch
+		}
+	}
+	return nil
+}
+
+// largeBytes is above the size from which a value has a record of its own.
+const largeBytes = 8 << 10
+
+// large: two keys in ten have large values.
+func large(key string) bool { return strings.HasSuffix(key, "3") || strings.HasSuffix(key, "7") }
+
+// valueOf returns the bytes that are stored for a value of a history.
+func valueOf(key, text string) []byte {
+	if !large(key) {
+		return []byte(text)
+	}
+	return []byte(text + "\n" + padding(text))
+}
+
+func padding(text string) string {
+	return strings.Repeat(text+" ", largeBytes/(len(text)+1))
+}
+
+// textOf returns the value of a history that bytes stand for.
+func textOf(value []byte) string {
+	text, rest, long := strings.Cut(string(value), "\n")
+	if long && rest != padding(text) {
+		return fmt.Sprintf("damaged %d bytes %.20q", len(value), text)
+	}
+	return text
+}
