@@ -107,6 +107,20 @@ func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.O
 	})
 }
 
+// del deletes what the read of the context found, strictly; without a context, all
+// that is there.
+func (s *Session) del(ctx context.Context, op history.Op, seen []byte) history.Op {
+	ask := &ringdv1.DeleteRequest{Key: at(op.Key), Context: seen, Options: strictOptions(), RequestId: s.requestID()}
+	op.Kind = deleteSeen
+	if len(seen) == 0 {
+		op.Kind, op.Replaces = deleteBlind, nil
+	}
+	return s.write(ctx, op, func(ctx context.Context, kv ringdv1.KVClient) error {
+		_, err := kv.Delete(ctx, ask)
+		return err
+	})
+}
+
 // write makes one operation of the attempts of a strict write.
 func (s *Session) write(ctx context.Context, op history.Op, attempt func(context.Context, ringdv1.KVClient) error) history.Op {
 	m := s.any()

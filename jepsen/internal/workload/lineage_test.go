@@ -186,3 +186,82 @@ func TestValues(t *testing.T) {
 		}
 	}
 }
+
+func TestDeletes(t *testing.T) {
+	check(t, judgeLineages, []chapter{
+		{"deleted, and written again", func(s *story) {
+			s.put("a")
+			s.del("a")
+			s.read()
+			s.put("b")
+			s.read("b")
+		}, nil},
+		{"a delete without an answer, either way", func(s *story) {
+			s.put("a")
+			s.put("b", "a")
+			s.del("b").Outcome = history.Unknown
+			s.read("b")
+			s.read()
+			s.read("b")
+		}, nil},
+		{"a delete of all without an answer, of what came later, too", func(s *story) {
+			s.blind().Outcome = history.Unknown
+			s.put("a")
+			s.read("a")
+			s.read()
+		}, nil},
+		{"a delete of all, and a write while it went on", func(s *story) {
+			s.put("a")
+			s.blind().End = 35
+			s.put("b")
+			s.read()
+		}, nil},
+		{"back after a delete", func(s *story) {
+			s.put("a")
+			s.put("b", "a")
+			s.del("b")
+			s.read("a")
+			s.read("b")
+		}, []string{isGone, isGone}},
+		{"back after a delete, in the end only", func(s *story) {
+			s.put("a")
+			s.del("a")
+			s.read()
+			*s.read("a") = history.Op{ID: 3, Key: "k", Begin: 30, End: 35, Values: []string{"a"}, Final: true, Outcome: history.OK}
+		}, []string{isGone}},
+		{"back after a delete of all", func(s *story) {
+			s.put("a")
+			s.blind()
+			s.read("a")
+		}, []string{isGone}},
+		{"not seen by the delete, and gone", func(s *story) {
+			s.put("a")
+			s.put("b")
+			s.del("a")
+			s.read()
+		}, []string{isThere}},
+		{"written after a delete of all, and gone", func(s *story) {
+			s.blind()
+			s.put("a")
+			s.read()
+		}, []string{isThere}},
+		{"gone before the delete began", func(s *story) {
+			s.put("a")
+			s.read()
+			s.del("a")
+		}, []string{isThere}},
+		{"a delete that failed", func(s *story) {
+			s.put("a")
+			s.del("a").Outcome = history.Failed
+			s.read()
+		}, []string{isThere}},
+	})
+}
+
+func TestContextOfAnotherKey(t *testing.T) {
+	judge := func(ops []history.Op) []history.Anomaly { return (&register{}).Check(history.History{Ops: ops}) }
+	check(t, judge, []chapter{
+		{"refused", func(s *story) { s.put("a").Kind, s.ops[0].Outcome = foreign, history.Failed }, nil},
+		{"taken", func(s *story) { s.put("a").Kind = foreign }, []string{isForeign}},
+	})
+}

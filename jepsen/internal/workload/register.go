@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/jepsen/internal/history"
 )
 
@@ -31,6 +32,9 @@ func (w *register) Run(ctx context.Context, s *Session) {
 		if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
 			continue
 		}
+		if s.Rand.IntN(foreignEvery) == 0 {
+			w.putForeign(ctx, s, op.Key, seen)
+		}
 		s.put(ctx, history.Op{Key: op.Key, Value: fmt.Sprint(w.next.Add(1)), Replaces: op.Values}, seen)
 	}
 }
@@ -43,4 +47,33 @@ func (w *register) Final(ctx context.Context, s *Session) error {
 	return s.getAll(ctx, strictRead, keys)
 }
 
-func (*register) Check(h history.History) []history.Anomaly { return judgeLineages(h.Ops) }
+// foreign is the kind of a write with the context of another key, which has to be
+// refused: it would cover what its client never saw.
+const (
+	foreign      = "put-foreign"
+	foreignEvery = 50
+	isForeign    = "a context is good for its key only"
+)
+
+func (w *register) putForeign(ctx context.Context, s *Session, key string, seen []byte) {
+	other := registerKey(s.Rand.IntN(registers))
+	if other == key || len(seen) == 0 {
+		return
+	}
+	op := history.Op{Kind: foreign, Write: true, Key: other, Value: fmt.Sprint(w.next.Add(1))}
+	m := s.any()
+	s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
+		_, err := m.KV.Put(ctx, &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: strictOptions()})
+		return err
+	})
+}
+
+func (*register) Check(h history.History) []history.Anomaly {
+	found := judgeLineages(h.Ops)
+	for _, op := range h.Ops {
+		if op.Kind == foreign && op.Outcome == history.OK {
+			found = append(found, history.Anomaly{Property: isForeign, Key: op.Key, Ops: []int{op.ID}, Text: op.Value + " was taken with the context of another key"})
+		}
+	}
+	return found
+}
