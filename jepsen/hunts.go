@@ -27,7 +27,7 @@ var hunts = []hunt{
 	{plant: "new-owner-serves-unsettled", workload: "register", nemesis: "membership"},
 	{plant: "not-found-on-read-error", workload: "set", nemesis: "disk-error,kill"},
 	{plant: "older-copy-of-the-directory-goes-on", workload: "set", nemesis: "restore-older-copy"},
-	{plant: "read-answered-before-fsync", lacks: "a workload that holds later reads to what was read before"},
+	{plant: "read-answered-before-fsync", workload: "sessions", nemesis: "disk-lose-unsynced,disk-slow"},
 	{plant: "read-repair-writes-the-older", workload: "set", nemesis: "flapping"},
 	{plant: "retry-of-a-write-counts-twice", workload: "register", nemesis: "flapping,loss"},
 	{plant: "seen-kept-when-data-was-lost", lacks: "a nemesis that corrupts records on disk"},
