@@ -52,8 +52,20 @@ type write struct {
 	// goneFrom is when the first delete began that may have removed it, or what
 	// replaced it; deadFrom is when something settled had replaced it.
 	goneFrom, deadFrom time.Duration
-	// told that it is missing: once in the run, and once in the end.
-	told, toldFinal bool
+	// What was told of it: each once in the run, and once in the end.
+	missing, back told
+}
+
+type told struct{ running, final bool }
+
+// again says whether something was told before of such a read, and notes that it is now.
+func (t *told) again(final bool) bool {
+	was := t.running
+	if final {
+		was, t.final = t.final, true
+	}
+	t.running = true
+	return was
 }
 
 // judgeLineages holds every key to the properties above. It takes time in proportion
@@ -222,7 +234,7 @@ func (l *lineage) read(op history.Op) {
 			l.tell(isKnown, fmt.Sprintf("%s was read, whose write had failed without effect", v), w.op, op)
 		case slices.Contains(op.Values[:i], v):
 			l.tell(isKnown, fmt.Sprintf("%s was read twice at once: %v", v, op.Values), w.op, op)
-		case strict && w.deadFrom < op.Begin && w.op.Once:
+		case strict && w.deadFrom < op.Begin && w.op.Once && !w.back.again(op.Final):
 			l.tell(isGone, fmt.Sprintf("%s is back at %v, and was replaced by %v: %v", v, op.Begin, w.deadFrom, op.Values), w.op, op)
 		}
 	}
@@ -230,10 +242,10 @@ func (l *lineage) read(op history.Op) {
 		return
 	}
 	for _, w := range l.newest {
-		if w.told && (w.toldFinal || !op.Final) || l.isThere(w, op) {
+		// What is known to be missing is not looked for again until the end.
+		if (w.missing.running && !op.Final) || l.isThere(w, op) || w.missing.again(op.Final) {
 			continue
 		}
-		w.told, w.toldFinal = true, op.Final
 		l.tell(isThere, fmt.Sprintf("%s is not there at %v, nor what replaced it, and was settled at %v: %v", w.op.Value, op.Begin, w.settled, op.Values), w.op, op)
 	}
 }
