@@ -68,11 +68,7 @@ func putBatch(ctx context.Context, m Member, ask *ringdv1.BatchPutRequest) error
 
 func (w *keyspace) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
-		op, seen := s.get(ctx, history.Op{Key: keyspaceKey(s.Rand.IntN(keys)), Level: strictRead})
-		if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
-			continue
-		}
-		s.put(ctx, history.Op{Key: op.Key, Value: fmt.Sprint(w.next.Add(1)), Replaces: op.Values}, seen)
+		overwrite(ctx, s, &w.next, keyspaceKey(s.Rand.IntN(keys)))
 	}
 }
 

@@ -28,14 +28,10 @@ func registerKey(i int) string { return fmt.Sprintf("register-%d", i) }
 
 func (w *register) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
-		op, seen := s.get(ctx, history.Op{Key: registerKey(s.Rand.IntN(registers)), Level: strictRead})
-		if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
-			continue
-		}
 		if s.Rand.IntN(foreignEvery) == 0 {
-			w.putForeign(ctx, s, op.Key, seen)
+			w.putForeign(ctx, s, registerKey(s.Rand.IntN(registers)))
 		}
-		s.put(ctx, history.Op{Key: op.Key, Value: fmt.Sprint(w.next.Add(1)), Replaces: op.Values}, seen)
+		overwrite(ctx, s, &w.next, registerKey(s.Rand.IntN(registers)))
 	}
 }
 
@@ -47,6 +43,15 @@ func (w *register) Final(ctx context.Context, s *Session) error {
 	return s.getAll(ctx, strictRead, keys)
 }
 
+// overwrite reads a key strictly and, two times in three, replaces what it found by
+// the next value.
+func overwrite(ctx context.Context, s *Session, next *atomic.Int64, key string) {
+	op, seen := s.get(ctx, history.Op{Key: key, Level: strictRead})
+	if op.Outcome == history.OK && s.Rand.IntN(3) > 0 {
+		s.put(ctx, history.Op{Key: key, Value: fmt.Sprint(next.Add(1)), Replaces: op.Values}, seen)
+	}
+}
+
 // foreign is the kind of a write with the context of another key, which has to be
 // refused: it would cover what its client never saw.
 const (
@@ -55,7 +60,8 @@ const (
 	isForeign    = "a context is good for its key only"
 )
 
-func (w *register) putForeign(ctx context.Context, s *Session, key string, seen []byte) {
+func (w *register) putForeign(ctx context.Context, s *Session, key string) {
+	_, seen := s.get(ctx, history.Op{Key: key, Level: strictRead})
 	other := registerKey(s.Rand.IntN(registers))
 	if other == key || len(seen) == 0 {
 		return

@@ -11,7 +11,7 @@ import (
 )
 
 // All are the workloads, each time made anew: what one of them keeps is of one run.
-func All() []Workload { return []Workload{&set{}, &register{}, &deletes{}, &sessions{}, &keyspace{}, &replicas{}} }
+func All() []Workload { return []Workload{&set{}, &register{}, &deletes{}, &sessions{}, &keyspace{}, &replicas{}, &rings{}} }
 
 // perKey is how many elements a key of a set gets: as siblings, of which ringd
 // allows a hundred.
