@@ -30,6 +30,9 @@ const (
 	attemptsMax  = 3
 )
 
+// at is a key of the one bucket that workloads write.
+func at(key string) *ringdv1.Key { return &ringdv1.Key{Bucket: []byte("jepsen"), Key: []byte(key)} }
+
 func count(n uint32) *ringdv1.Count {
 	return &ringdv1.Count{Count: &ringdv1.Count_Number{Number: n}}
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/ringd/ringd/jepsen/internal/history"
 )
 
-// All are the workloads, each time made anew: what one of them keeps is of one run.
-func All() []Workload { return []Workload{&set{}, &register{}, &deletes{}, &sessions{}, &keyspace{}, &replicas{}, &rings{}} }
-
 // perKey is how many elements a key of a set gets: as siblings, of which ringd
 // allows a hundred.
 const perKey = 8
@@ -30,8 +27,6 @@ func (*set) Property() string {
 func (*set) Setup(context.Context, *Session) error { return nil }
 
 func setKey(i int64) string { return fmt.Sprintf("set-%d", i/perKey) }
-
-func at(key string) *ringdv1.Key { return &ringdv1.Key{Bucket: []byte("jepsen"), Key: []byte(key)} }
 
 func (w *set) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
