@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/jepsen/internal/history"
@@ -28,6 +30,9 @@ const (
 	// others are tried once, so that what comes back can be told from a retry.
 	retriedEvery = 3
 	attemptsMax  = 3
+	// answerWithin is what a member has to answer a strict request. While members are
+	// cut off, clients would else do little but wait for those.
+	answerWithin = time.Second
 )
 
 // at is a key of the one bucket that workloads write.
@@ -40,7 +45,7 @@ func count(n uint32) *ringdv1.Count {
 func off() *bool { return new(bool) }
 
 func strictOptions() *ringdv1.WriteOptions {
-	return &ringdv1.WriteOptions{W: count(2), Pw: count(2), Sloppy: off()}
+	return &ringdv1.WriteOptions{W: count(2), Pw: count(2), Sloppy: off(), Timeout: durationpb.New(answerWithin)}
 }
 
 // any returns one of the members.
@@ -61,7 +66,7 @@ func (s *Session) get(ctx context.Context, op history.Op) (_ history.Op, seen []
 	op = s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
 		ask := &ringdv1.GetRequest{Key: at(op.Key)}
 		if op.Level != "" {
-			ask.R, ask.Pr, ask.Sloppy = count(2), count(2), off()
+			ask.R, ask.Pr, ask.Sloppy, ask.Timeout = count(2), count(2), off(), durationpb.New(answerWithin)
 			blocking := op.Level == repairedRead
 			ask.RepairBlocking = &blocking
 		}

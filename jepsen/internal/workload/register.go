@@ -44,11 +44,15 @@ func (w *register) Final(ctx context.Context, s *Session) error {
 }
 
 // overwrite reads a key strictly and, two times in three, replaces what it found by
-// the next value.
+// the next value, and reads it again at once: what owners lack they get within seconds.
 func overwrite(ctx context.Context, s *Session, next *atomic.Int64, key string) {
 	op, seen := s.get(ctx, history.Op{Key: key, Level: strictRead})
-	if op.Outcome == history.OK && s.Rand.IntN(3) > 0 {
-		s.put(ctx, history.Op{Key: key, Value: fmt.Sprint(next.Add(1)), Replaces: op.Values}, seen)
+	if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
+		return
+	}
+	op = s.put(ctx, history.Op{Key: key, Value: fmt.Sprint(next.Add(1)), Replaces: op.Values}, seen)
+	if op.Outcome == history.OK {
+		s.get(ctx, history.Op{Key: key, Level: strictRead})
 	}
 }
 
