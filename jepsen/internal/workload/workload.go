@@ -30,5 +30,6 @@ type Workload interface {
 func All() []Workload {
 	return []Workload{
 		&set{}, &register{}, &deletes{}, &sessions{}, &keyspace{}, &replicas{}, &rings{}, &cart{}, &hot{},
+		&topology{},
 	}
 }
