@@ -29,11 +29,12 @@ func (w *hot) Run(ctx context.Context, s *Session) {
 			continue
 		}
 		ask := &ringdv1.PutRequest{
-			Key: at(hotKey), Value: fmt.Append(nil, w.next.Add(1)), Context: seen, Options: strictOptions(), RequestId: s.requestID(),
+			Key: at(hotKey), Value: fmt.Append(nil, w.next.Add(1)), Context: seen, RequestId: s.requestID(),
 			// Before the first write there is nothing to match.
 			IfMatch: len(op.Values) > 0, IfAbsent: len(op.Values) == 0,
 		}
 		next := history.Op{Kind: "put-if", Key: hotKey, Value: string(ask.Value), Replaces: op.Values}
+		ask.Options, next.Level = s.strictly()
 		s.write(ctx, next, func(ctx context.Context, kv ringdv1.KVClient) error {
 			_, err := kv.Put(ctx, ask)
 			return err

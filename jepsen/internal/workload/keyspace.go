@@ -38,7 +38,9 @@ func (w *keyspace) Setup(ctx context.Context, s *Session) error {
 		ask := &ringdv1.BatchPutRequest{}
 		for i := range keysPerBatch {
 			key := keyspaceKey(first + i)
-			ask.Requests = append(ask.Requests, &ringdv1.PutRequest{Key: at(key), Value: valueOf(key, firstValue), Options: strictOptions(), RequestId: s.requestID()})
+			put := &ringdv1.PutRequest{Key: at(key), Value: valueOf(key, firstValue), RequestId: s.requestID()}
+			put.Options, _ = s.strictly()
+			ask.Requests = append(ask.Requests, put)
 		}
 		for {
 			err := putBatch(ctx, s.any(), ask)

@@ -16,14 +16,21 @@ import (
 	"github.com/ringd/ringd/jepsen/internal/history"
 )
 
-// The levels that bind what one client is told to what others see. Two of three
-// owners meet in one, if no fallback counts.
+// The levels that bind what one client is told to what others see: two of three owners
+// meet in one, if no fallback counts. That it does not is asked for in one of two ways,
+// which ringd keeps to in different places.
 const (
-	strictWrite = "w=2 pw=2 sloppy=false"
-	strictRead  = "r=2 pr=2 sloppy=false"
+	strict      = "sloppy=false"
+	strictWrite = "w=2 " + strict
+	strictRead  = "r=2 " + strict
 	// repairedRead has W owners have what it answers, before it answers.
-	repairedRead = strictRead + " repair_blocking"
+	repairedRead = "repair_blocking " + strictRead
+	// andOwners is what is asked for besides in every other request.
+	andOwners = "pr=2 pw=2 "
 )
+
+// isStrict says whether a level is one of those.
+func isStrict(level string) bool { return strings.HasSuffix(level, strict) }
 
 const (
 	// retriedEvery: one in so many writes is tried again if it has no answer; the
@@ -44,8 +51,14 @@ func count(n uint32) *ringdv1.Count {
 
 func off() *bool { return new(bool) }
 
-func strictOptions() *ringdv1.WriteOptions {
-	return &ringdv1.WriteOptions{W: count(2), Pw: count(2), Sloppy: off(), Timeout: durationpb.New(answerWithin)}
+// strictly returns the options of a strict write, and its level.
+func (s *Session) strictly() (*ringdv1.WriteOptions, string) {
+	o := &ringdv1.WriteOptions{W: count(2), Sloppy: off(), Timeout: durationpb.New(answerWithin)}
+	if s.Rand.IntN(2) == 0 {
+		return o, strictWrite
+	}
+	o.Pw = count(2)
+	return o, andOwners + strictWrite
 }
 
 // any returns one of the members.
@@ -63,12 +76,17 @@ func (s *Session) requestID() []byte {
 func (s *Session) get(ctx context.Context, op history.Op) (_ history.Op, seen []byte) {
 	m := s.any()
 	op.Kind = "read"
+	owners, blocking := isStrict(op.Level) && s.Rand.IntN(2) == 0, op.Level == repairedRead
+	if owners {
+		op.Level = andOwners + op.Level
+	}
 	op = s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
 		ask := &ringdv1.GetRequest{Key: at(op.Key)}
 		if op.Level != "" {
-			ask.R, ask.Pr, ask.Sloppy, ask.Timeout = count(2), count(2), off(), durationpb.New(answerWithin)
-			blocking := op.Level == repairedRead
-			ask.RepairBlocking = &blocking
+			ask.R, ask.Sloppy, ask.RepairBlocking, ask.Timeout = count(2), off(), &blocking, durationpb.New(answerWithin)
+		}
+		if owners {
+			ask.Pr = count(2)
 		}
 		r, err := m.KV.Get(ctx, ask)
 		if err != nil {
@@ -105,9 +123,8 @@ func (s *Session) getAll(ctx context.Context, level string, keys []string) error
 // put writes the operation's value with the context of a read, strictly. It may be
 // tried at several members, as one operation.
 func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.Op {
-	ask := &ringdv1.PutRequest{
-		Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: strictOptions(), RequestId: s.requestID(),
-	}
+	ask := &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, RequestId: s.requestID()}
+	ask.Options, op.Level = s.strictly()
 	op.Kind = "put"
 	return s.write(ctx, op, func(ctx context.Context, kv ringdv1.KVClient) error {
 		_, err := kv.Put(ctx, ask)
@@ -118,7 +135,8 @@ func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.O
 // del deletes what the read of the context found, strictly; without a context, all
 // that is there.
 func (s *Session) del(ctx context.Context, op history.Op, seen []byte) history.Op {
-	ask := &ringdv1.DeleteRequest{Key: at(op.Key), Context: seen, Options: strictOptions(), RequestId: s.requestID()}
+	ask := &ringdv1.DeleteRequest{Key: at(op.Key), Context: seen, RequestId: s.requestID()}
+	ask.Options, op.Level = s.strictly()
 	op.Kind = deleteSeen
 	if len(seen) == 0 {
 		op.Kind, op.Replaces = deleteBlind, nil
@@ -132,7 +150,7 @@ func (s *Session) del(ctx context.Context, op history.Op, seen []byte) history.O
 // write makes one operation of the attempts of a strict write.
 func (s *Session) write(ctx context.Context, op history.Op, attempt func(context.Context, ringdv1.KVClient) error) history.Op {
 	m := s.any()
-	op.Write, op.Level = true, strictWrite
+	op.Write = true
 	if s.Rand.IntN(retriedEvery) > 0 {
 		return s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
 			before := ownerSince(ctx, m, op.Key)

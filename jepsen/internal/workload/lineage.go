@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringd/ringd/jepsen/internal/history"
@@ -141,7 +142,7 @@ func (l *lineage) judge(ops []history.Op) {
 		if op.Outcome != history.OK {
 			continue
 		}
-		if op.Write && op.Level == strictWrite || op.Level == repairedRead {
+		if (op.Write && isStrict(op.Level)) || strings.HasSuffix(op.Level, repairedRead) {
 			events = append(events, event{at: op.End, op: op})
 		}
 		if !op.Write {
@@ -224,7 +225,7 @@ func (l *lineage) tell(property string, text string, ops ...history.Op) {
 }
 
 func (l *lineage) read(op history.Op) {
-	strict := op.Final || op.Level == strictRead || op.Level == repairedRead
+	bound := op.Final || isStrict(op.Level)
 	for i, v := range op.Values {
 		w := l.writes[v]
 		switch {
@@ -234,11 +235,11 @@ func (l *lineage) read(op history.Op) {
 			l.tell(isKnown, fmt.Sprintf("%s was read, whose write had failed without effect", v), w.op, op)
 		case slices.Contains(op.Values[:i], v):
 			l.tell(isKnown, fmt.Sprintf("%s was read twice at once: %v", v, op.Values), w.op, op)
-		case strict && w.deadFrom < op.Begin && w.op.Once && !w.back.again(op.Final):
+		case bound && w.deadFrom < op.Begin && w.op.Once && !w.back.again(op.Final):
 			l.tell(isGone, fmt.Sprintf("%s is back at %v, and was replaced by %v: %v", v, op.Begin, w.deadFrom, op.Values), w.op, op)
 		}
 	}
-	if !strict {
+	if !bound {
 		return
 	}
 	for _, w := range l.newest {

@@ -72,8 +72,10 @@ func (w *register) putForeign(ctx context.Context, s *Session, key string) {
 	}
 	op := history.Op{Kind: foreign, Write: true, Key: other, Value: fmt.Sprint(w.next.Add(1))}
 	m := s.any()
+	options, level := s.strictly()
+	op.Level = level
 	s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
-		_, err := m.KV.Put(ctx, &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: strictOptions()})
+		_, err := m.KV.Put(ctx, &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: options})
 		return err
 	})
 }

@@ -45,9 +45,8 @@ func (w *sessions) Run(ctx context.Context, s *Session) {
 // putOn writes, and returns the context to go on with and the values that this
 // context covers: the one written or, where whole, all that are there then.
 func (s *Session) putOn(ctx context.Context, op history.Op, seen []byte, whole bool) (_ history.Op, found []string, next []byte) {
-	ask := &ringdv1.PutRequest{
-		Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, Options: strictOptions(), RequestId: s.requestID(),
-	}
+	ask := &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, RequestId: s.requestID()}
+	ask.Options, op.Level = s.strictly()
 	if whole {
 		ask.Return = ringdv1.PutRequest_RETURN_BODY
 	}
