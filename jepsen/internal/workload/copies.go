@@ -28,14 +28,14 @@ type held struct {
 type sibling struct {
 	Actor   uint64 `json:"actor"`
 	Counter uint64 `json:"counter"`
-	// Write is the request id, and whether it was a delete.
+	// Write is its request id.
 	Write string `json:"write"`
 }
 
 // inspect reads what each owner holds. In the end all of them have to answer.
-func inspect(ctx context.Context, s *Session, key string, final bool) history.Op {
+func inspect(ctx context.Context, s *Session, op history.Op) history.Op {
 	m := s.any()
-	return s.Do(ctx, m, history.Op{Kind: kindInspect, Key: key, Final: final}, func(ctx context.Context, op *history.Op) error {
+	return s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
 		r, err := m.Admin.Inspect(ctx, &ringdv1.InspectRequest{Key: at(op.Key)})
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func inspect(ctx context.Context, s *Session, key string, final bool) history.Op
 		for _, c := range r.Copies {
 			if c.Error == "" {
 				op.Values = append(op.Values, heldBy(c).String())
-			} else if final {
+			} else if op.Final {
 				return errors.New(c.Error)
 			}
 		}
@@ -57,7 +57,7 @@ func heldBy(c *ringdv1.InspectResponse_Copy) held {
 		h.Context[d.Actor] = d.Counter
 	}
 	for _, s := range c.Siblings {
-		h.Siblings = append(h.Siblings, sibling{Actor: s.Dot.GetActor(), Counter: s.Dot.GetCounter(), Write: fmt.Sprintf("%x %v", s.RequestId, s.Tombstone)})
+		h.Siblings = append(h.Siblings, sibling{Actor: s.Dot.GetActor(), Counter: s.Dot.GetCounter(), Write: fmt.Sprintf("%x", s.RequestId)})
 	}
 	slices.SortFunc(h.Siblings, func(a, b sibling) int {
 		return slices.Compare([]uint64{a.Actor, a.Counter}, []uint64{b.Actor, b.Counter})

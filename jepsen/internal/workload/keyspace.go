@@ -133,7 +133,7 @@ func (*keyspace) Check(h history.History) (found []history.Anomaly) {
 			found = append(found, judgeList(op)...)
 		}
 	}
-	return append(found, judgeLineages(ops)...)
+	return append(found, judgeStrict(ops)...)
 }
 
 // judgeList: no key is ever deleted.

@@ -125,7 +125,7 @@ func (s *Session) getAll(ctx context.Context, level string, keys []string) error
 func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.Op {
 	ask := &ringdv1.PutRequest{Key: at(op.Key), Value: valueOf(op.Key, op.Value), Context: seen, RequestId: s.requestID()}
 	ask.Options, op.Level = s.strictly()
-	op.Kind = "put"
+	op.Kind, op.Request = "put", fmt.Sprintf("%x", ask.RequestId)
 	return s.write(ctx, op, func(ctx context.Context, kv ringdv1.KVClient) error {
 		_, err := kv.Put(ctx, ask)
 		return err
@@ -137,7 +137,7 @@ func (s *Session) put(ctx context.Context, op history.Op, seen []byte) history.O
 func (s *Session) del(ctx context.Context, op history.Op, seen []byte) history.Op {
 	ask := &ringdv1.DeleteRequest{Key: at(op.Key), Context: seen, RequestId: s.requestID()}
 	ask.Options, op.Level = s.strictly()
-	op.Kind = deleteSeen
+	op.Kind, op.Request = deleteSeen, fmt.Sprintf("%x", ask.RequestId)
 	if len(seen) == 0 {
 		op.Kind, op.Replaces = deleteBlind, nil
 	}

@@ -44,15 +44,19 @@ func (w *register) Final(ctx context.Context, s *Session) error {
 }
 
 // overwrite reads a key strictly and, two times in three, replaces what it found by
-// the next value, and reads it again at once: what owners lack they get within seconds.
+// the next value, and looks for it at once: what owners lack they get within seconds.
 func overwrite(ctx context.Context, s *Session, next *atomic.Int64, key string) {
 	op, seen := s.get(ctx, history.Op{Key: key, Level: strictRead})
 	if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
 		return
 	}
 	op = s.put(ctx, history.Op{Key: key, Value: fmt.Sprint(next.Add(1)), Replaces: op.Values}, seen)
-	if op.Outcome == history.OK {
+	switch {
+	case op.Outcome != history.OK:
+	case s.Rand.IntN(2) == 0:
 		s.get(ctx, history.Op{Key: key, Level: strictRead})
+	default:
+		inspect(ctx, s, history.Op{Kind: kindHolders, Key: key, Request: op.Request})
 	}
 }
 
@@ -81,7 +85,7 @@ func (w *register) putForeign(ctx context.Context, s *Session, key string) {
 }
 
 func (*register) Check(h history.History) []history.Anomaly {
-	found := judgeLineages(h.Ops)
+	found := judgeStrict(h.Ops)
 	for _, op := range h.Ops {
 		if op.Kind == foreign && op.Outcome == history.OK {
 			found = append(found, history.Anomaly{Property: isForeign, Key: op.Key, Ops: []int{op.ID}, Text: op.Value + " was taken with the context of another key"})

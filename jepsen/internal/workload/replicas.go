@@ -37,7 +37,7 @@ func (w *replicas) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
 		key := replicaKey(s.Rand.IntN(replicaKeys))
 		if s.Rand.IntN(4) == 0 {
-			inspect(ctx, s, key, false)
+			inspect(ctx, s, history.Op{Kind: kindInspect, Key: key})
 			continue
 		}
 		// A sloppy read, so that clients go on where no owner is in reach.
@@ -80,7 +80,7 @@ func (w *replicas) Final(ctx context.Context, s *Session) error {
 	}
 	err := s.getAll(ctx, strictRead, keys)
 	for _, key := range keys {
-		err = errors.Join(err, until(ctx, func() history.Op { return inspect(ctx, s, key, true) }))
+		err = errors.Join(err, until(ctx, func() history.Op { return inspect(ctx, s, history.Op{Kind: kindInspect, Key: key, Final: true}) }))
 	}
 	members := s.Members()
 	err = errors.Join(err, until(ctx, func() history.Op { return verify(ctx, s, members[0]) }))

@@ -133,7 +133,7 @@ func (*rings) Check(h history.History) []history.Anomaly {
 			clients = append(clients, op)
 		}
 	}
-	return slices.Concat(judgeRings(looks), judgeLineages(clients))
+	return slices.Concat(judgeRings(looks), judgeStrict(clients))
 }
 
 func judgeRings(ops []history.Op) (found []history.Anomaly) {

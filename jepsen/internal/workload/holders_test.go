@@ -1,0 +1,32 @@
+package workload
+
+import (
+	"testing"
+
+	"github.com/ringd/ringd/jepsen/internal/history"
+)
+
+func TestHolders(t *testing.T) {
+	has := held{Owner: "m0", Context: map[uint64]uint64{1: 7}, Siblings: []sibling{{Actor: 1, Counter: 7, Write: "r"}}}
+	replaced := held{Owner: "m1", Context: map[uint64]uint64{1: 9}}
+	second := held{Owner: "m1", Context: map[uint64]uint64{2: 3}, Siblings: []sibling{{Actor: 2, Counter: 3, Write: "r"}}}
+	behind := held{Owner: "m2", Context: map[uint64]uint64{1: 6, 3: 1}}
+	look := func(outcome history.Outcome, copies ...held) func(*story) {
+		return func(s *story) {
+			s.put("a").Request, s.ops[0].Outcome = "r", outcome
+			op := s.add(history.Op{Kind: kindHolders, Request: "r"})
+			for _, h := range copies {
+				op.Values = append(op.Values, h.String())
+			}
+		}
+	}
+	check(t, judgeStrict, []chapter{
+		{"one has it, one has what replaced it, one is behind", look(history.OK, has, replaced, behind), nil},
+		{"an attempt each", look(history.OK, has, second, behind), nil},
+		{"one does not answer", look(history.OK, has, behind), nil},
+		{"all may be behind a write that has no answer", look(history.Unknown, has, behind, behind), nil},
+		{"replaced everywhere", look(history.OK, replaced, behind, behind), nil},
+		{"one has it, two are behind", look(history.OK, has, behind, behind), []string{isHeld}},
+		{"one has it, and two have nothing", look(history.OK, has, held{}, held{}), []string{isHeld}},
+	})
+}
