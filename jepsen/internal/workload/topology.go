@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,7 @@ func (w *topology) Run(ctx context.Context, s *Session) {
 		m, n := s.any(), w.next.Add(1)
 		switch s.Rand.IntN(4) {
 		case 0:
-			w.set(ctx, s, m, n)
+			w.set(ctx, s, m, n, false)
 		case 1:
 			w.create(ctx, s, m, n)
 		case 2:
@@ -78,9 +79,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (w *topology) set(ctx context.Context, s *Session, m Member, n int64) {
-	op := history.Op{Kind: kindSet, Write: true, Key: setting, Value: fmt.Sprint(settingFirst + n)}
-	s.Do(ctx, m, op, inOneLife(m, func(ctx context.Context, op *history.Op) error {
+func (w *topology) set(ctx context.Context, s *Session, m Member, n int64, final bool) history.Op {
+	op := history.Op{Kind: kindSet, Write: true, Key: setting, Value: fmt.Sprint(settingFirst + n), Final: final}
+	return s.Do(ctx, m, op, inOneLife(m, func(ctx context.Context, op *history.Op) error {
 		_, err := m.Admin.UpdateSettings(ctx, &ringdv1.UpdateSettingsRequest{Values: map[string]string{setting: op.Value}})
 		return err
 	}))
@@ -91,7 +92,8 @@ func (w *topology) create(ctx context.Context, s *Session, m Member, n int64) {
 	s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
 		ttl := durationpb.New(time.Duration(n) * time.Hour)
 		_, err := m.Admin.CreateBucketType(ctx, &ringdv1.CreateBucketTypeRequest{BucketType: &ringdv1.BucketType{Name: op.Key, DefaultTtl: ttl}})
-		if status.Code(err) == codes.FailedPrecondition {
+		// A member that was removed refuses with the same code.
+		if status.Code(err) == codes.FailedPrecondition && strings.Contains(err.Error(), "exists already") {
 			op.Values = []string{refused}
 		}
 		return err
@@ -148,11 +150,15 @@ func lookAtType(ctx context.Context, s *Session, m Member, name string, final bo
 }
 
 func (w *topology) Final(ctx context.Context, s *Session) (err error) {
-	for _, m := range s.Members() {
-		err = errors.Join(err, until(ctx, func() history.Op { return lookAtSetting(ctx, s, m, true) }))
+	// Members show what they know, and hear of changes a little later. One that has acknowledged
+	// a change knows all before it.
+	members := s.Members()
+	for _, m := range members {
+		err = errors.Join(err, until(ctx, func() history.Op { return w.set(ctx, s, m, w.next.Add(1), true) }),
+			until(ctx, func() history.Op { return lookAtSetting(ctx, s, m, true) }))
 	}
 	for n := int64(0); n <= w.next.Load(); n += creators {
-		m := s.any()
+		m := members[s.Rand.IntN(len(members))]
 		err = errors.Join(err, until(ctx, func() history.Op { return lookAtType(ctx, s, m, typeName(n), true) }))
 	}
 	return err
