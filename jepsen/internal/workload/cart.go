@@ -75,7 +75,7 @@ func (*cart) Check(h history.History) []history.Anomaly {
 	removed := make(map[string]bool)          // or perhaps
 	inEnd := make(map[string]map[string]bool) // key to items
 	for _, op := range h.Ops {
-		before, after := union(op.Replaces), union(nil)
+		var after []string
 		switch {
 		case op.Write && op.Outcome != history.Failed:
 			after = union([]string{op.Value})
@@ -88,6 +88,7 @@ func (*cart) Check(h history.History) []history.Anomaly {
 		default:
 			continue
 		}
+		before := union(op.Replaces)
 		for _, item := range after {
 			if !slices.Contains(before, item) {
 				possible[op.Key+" "+item] = true
