@@ -10,12 +10,13 @@ import (
 const (
 	// kindHolders looks at what owners hold, right after a write was acknowledged.
 	kindHolders = "holders"
-	isHeld      = "all owners that answer, but one, hold what is acknowledged"
+	isHeld      = "owners hold what was acknowledged"
 )
 
 // judgeStrict is judgeLineages, and looks at the owners themselves. Admin.Inspect asks
 // each of them what a read would: two that answer without the write would be a strict
-// read that misses it, though reads may happen to ask others.
+// read that misses it, though reads may happen to ask others; where all had to acknowledge
+// it, a read with r=1 is strict, and one is too many.
 func judgeStrict(ops []history.Op) (found []history.Anomaly) {
 	writes := make(map[string]history.Op)
 	var clients []history.Op
@@ -33,7 +34,11 @@ func judgeStrict(ops []history.Op) (found []history.Anomaly) {
 		if op.Kind != kindHolders || op.Outcome != history.OK || w.Outcome != history.OK || w.End >= op.Begin {
 			continue
 		}
-		if lack := lacking(op); len(lack) > 1 {
+		allowed := 1
+		if w.Level == allWrite {
+			allowed = 0
+		}
+		if lack := lacking(op); len(lack) > allowed {
 			found = append(found, history.Anomaly{Property: isHeld, Key: op.Key, Ops: []int{w.ID, op.ID}, Text: fmt.Sprintf("%v answer without %s, which was acknowledged: %v", lack, w.Value, op.Values)})
 		}
 	}

@@ -20,7 +20,15 @@ func TestHolders(t *testing.T) {
 			}
 		}
 	}
+	all := func(tell func(*story)) func(*story) {
+		return func(s *story) {
+			tell(s)
+			s.ops[0].Level = allWrite
+		}
+	}
 	check(t, judgeStrict, []chapter{
+		{"all had to acknowledge it, and have it", all(look(history.OK, has, has, replaced)), nil},
+		{"all had to acknowledge it, and one is behind", all(look(history.OK, has, second, behind)), []string{isHeld}},
 		{"one has it, one has what replaced it, one is behind", look(history.OK, has, replaced, behind), nil},
 		{"an attempt each", look(history.OK, has, second, behind), nil},
 		{"one does not answer", look(history.OK, has, behind), nil},

@@ -22,6 +22,7 @@ import (
 const (
 	strict      = "sloppy=false"
 	strictWrite = "w=2 " + strict
+	allWrite    = "w=3 " + strict
 	strictRead  = "r=2 " + strict
 	// repairedRead has W owners have what it answers, before it answers.
 	repairedRead = "repair_blocking " + strictRead
@@ -51,10 +52,15 @@ func count(n uint32) *ringdv1.Count {
 
 func off() *bool { return new(bool) }
 
-// strictly returns the options of a strict write, and its level.
+// strictly returns the options of a strict write, and its level. One in four asks for all
+// owners: each of them has to hold it from then on, whoever an owner is by then.
 func (s *Session) strictly() (*ringdv1.WriteOptions, string) {
 	o := &ringdv1.WriteOptions{W: count(2), Sloppy: off(), Timeout: durationpb.New(answerWithin)}
-	if s.Rand.IntN(2) == 0 {
+	switch s.Rand.IntN(4) {
+	case 0:
+		o.W = count(3)
+		return o, allWrite
+	case 1:
 		return o, strictWrite
 	}
 	o.Pw = count(2)
