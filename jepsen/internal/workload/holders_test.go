@@ -31,6 +31,11 @@ func TestHolders(t *testing.T) {
 		{"all had to acknowledge it, and one is behind", all(look(history.OK, has, second, behind)), []string{isHeld}},
 		{"one has it, one has what replaced it, one is behind", look(history.OK, has, replaced, behind), nil},
 		{"an attempt each", look(history.OK, has, second, behind), nil},
+		{"two attempts, of which the second was replaced", func(s *story) {
+			look(history.OK, has, held{Siblings: []sibling{{Actor: 2, Counter: 9, Write: "later"}}}, held{Siblings: []sibling{{Actor: 2, Counter: 9, Write: "later"}}})(s)
+			s.put("b", "a").Request = "between"
+			s.put("c", "b").Request = "later"
+		}, nil},
 		{"one does not answer", look(history.OK, has, behind), nil},
 		{"all may be behind a write that has no answer", look(history.Unknown, has, behind, behind), nil},
 		{"replaced everywhere", look(history.OK, replaced, behind, behind), nil},
