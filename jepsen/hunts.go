@@ -9,38 +9,31 @@ type hunt struct {
 	lacks string
 }
 
-// The set is looked at in the end, when all owners were compared: what one of them
-// lacked meanwhile has come back from the others.
-const (
-	lacksStrict = "a workload that holds strict reads to what was acknowledged, while members are cut off or lose data"
-	lacksMoves  = "a workload that holds strict reads to what was acknowledged, while slots move"
-)
-
 // hunts has an entry for every plant, in the order of their names.
 var hunts = []hunt{
 	{plant: "ack-before-fsync", workload: "set", nemesis: "disk-lose-unsynced,disk-slow"},
 	{plant: "actor-kept-over-a-crash", workload: "set", nemesis: "disk-lose-unsynced,disk-slow"},
 	{plant: "anti-entropy-one-way", workload: "set", nemesis: "partition-halves"},
-	{plant: "context-of-another-key", lacks: "a workload that writes with another key's context"},
-	{plant: "coordinator-acknowledges-twice", lacks: lacksStrict},
-	{plant: "epoch-not-checked", lacks: lacksMoves},
-	{plant: "fence-not-persisted", lacks: lacksMoves},
-	{plant: "fenced-owner-takes-replicated-writes", lacks: lacksMoves},
+	{plant: "context-of-another-key", workload: "register", nemesis: "kill-one"},
+	{plant: "coordinator-acknowledges-twice", workload: "register", nemesis: "partition-one"},
+	{plant: "epoch-not-checked", workload: "register", nemesis: "membership"},
+	{plant: "fence-not-persisted", workload: "register", nemesis: "membership,kill"},
+	{plant: "fenced-owner-takes-replicated-writes", workload: "register", nemesis: "membership"},
 	{plant: "hint-dropped-with-what-was-merged-into-it", workload: "set", nemesis: "flapping"},
 	{plant: "hints-dropped-when-refused", workload: "set", nemesis: "partition-halves,kill"},
-	{plant: "incomplete-owner-answers-reads", lacks: lacksStrict},
+	{plant: "incomplete-owner-answers-reads", workload: "register", nemesis: "wipe-store"},
 	{plant: "last-write-wins-by-wall-clock", workload: "set", nemesis: "partition-halves"},
-	{plant: "moved-without-a-fence", lacks: lacksMoves},
-	{plant: "new-owner-serves-unsettled", lacks: lacksMoves},
+	{plant: "moved-without-a-fence", workload: "register", nemesis: "membership"},
+	{plant: "new-owner-serves-unsettled", workload: "register", nemesis: "membership"},
 	{plant: "not-found-on-read-error", workload: "set", nemesis: "disk-error,kill"},
 	{plant: "older-copy-of-the-directory-goes-on", workload: "set", nemesis: "restore-older-copy"},
-	{plant: "read-answered-before-fsync", lacks: "a workload that holds later reads to what was read before"},
+	{plant: "read-answered-before-fsync", workload: "sessions", nemesis: "disk-lose-unsynced,disk-slow"},
 	{plant: "read-repair-writes-the-older", workload: "set", nemesis: "flapping"},
-	{plant: "retry-of-a-write-counts-twice", lacks: "a workload that tries a write again with its request id"},
+	{plant: "retry-of-a-write-counts-twice", workload: "register", nemesis: "flapping,loss"},
 	{plant: "seen-kept-when-data-was-lost", lacks: "a nemesis that corrupts records on disk"},
-	{plant: "settled-before-the-last-comparison", lacks: lacksMoves},
-	{plant: "strict-read-counts-a-fallback", lacks: lacksStrict},
-	{plant: "strict-write-counts-a-hint", lacks: lacksStrict},
-	{plant: "tombstone-reaped-by-age", lacks: "a workload that deletes"},
-	{plant: "union-merge-without-causality", lacks: "a workload that writes over what it read"},
+	{plant: "settled-before-the-last-comparison", workload: "register", nemesis: "membership"},
+	{plant: "strict-read-counts-a-fallback", workload: "register", nemesis: "partition-halves"},
+	{plant: "strict-write-counts-a-hint", workload: "register", nemesis: "partition-halves"},
+	{plant: "tombstone-reaped-by-age", workload: "deletes", nemesis: "partition-halves,kill"},
+	{plant: "union-merge-without-causality", workload: "register", nemesis: "partition-halves"},
 }

@@ -19,10 +19,14 @@ var quorums = []Plant{
 				Old: `synced || a == ackDurable
 		}
 		acks += one(any)
+		primaries += one(primary)
+		durable += one(synced)
 `,
 				New: `synced || a == ackDurable
 			acks += one(any)
+			durable += one(synced)
 		}
+		primaries += one(primary)
 `,
 			},
 		},

@@ -10,9 +10,6 @@ import (
 	"github.com/ringd/ringd/jepsen/internal/history"
 )
 
-// All are the workloads, each time made anew: what one of them keeps is of one run.
-func All() []Workload { return []Workload{&set{}} }
-
 // perKey is how many elements a key of a set gets: as siblings, of which ringd
 // allows a hundred.
 const perKey = 8
@@ -31,16 +28,13 @@ func (*set) Setup(context.Context, *Session) error { return nil }
 
 func setKey(i int64) string { return fmt.Sprintf("set-%d", i/perKey) }
 
-func at(key string) *ringdv1.Key { return &ringdv1.Key{Bucket: []byte("jepsen"), Key: []byte(key)} }
-
 func (w *set) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
-		members := s.Members()
-		m := members[s.Rand.IntN(len(members))]
 		if s.Rand.IntN(4) == 0 && w.next.Load() > 0 {
-			w.read(ctx, s, m, setKey(s.Rand.Int64N(w.next.Load())), false)
+			s.get(ctx, history.Op{Key: setKey(s.Rand.Int64N(w.next.Load()))})
 			continue
 		}
+		m := s.any()
 		i := w.next.Add(1) - 1
 		op := history.Op{Kind: "add", Write: true, Key: setKey(i), Value: fmt.Sprint(i)}
 		s.Do(ctx, m, op, func(ctx context.Context, op *history.Op) error {
@@ -50,34 +44,12 @@ func (w *set) Run(ctx context.Context, s *Session) {
 	}
 }
 
-func (w *set) read(ctx context.Context, s *Session, m Member, key string, final bool) history.Op {
-	return s.Do(ctx, m, history.Op{Kind: "read", Key: key, Final: final}, func(ctx context.Context, op *history.Op) error {
-		r, err := m.KV.Get(ctx, &ringdv1.GetRequest{Key: at(op.Key)})
-		if err != nil {
-			return err
-		}
-		for _, sibling := range r.Siblings {
-			op.Values = append(op.Values, string(sibling.Value))
-		}
-		slices.Sort(op.Values)
-		return nil
-	})
-}
-
 func (w *set) Final(ctx context.Context, s *Session) error {
+	var keys []string
 	for i := int64(0); i < w.next.Load(); i += perKey {
-		for {
-			members := s.Members()
-			op := w.read(ctx, s, members[s.Rand.IntN(len(members))], setKey(i), true)
-			if op.Outcome == history.OK {
-				break
-			}
-			if ctx.Err() != nil {
-				return fmt.Errorf("reading %s in the end: %s", op.Key, op.Error)
-			}
-		}
+		keys = append(keys, setKey(i))
 	}
-	return nil
+	return s.getAll(ctx, "", keys)
 }
 
 func (w *set) Check(h history.History) []history.Anomaly {

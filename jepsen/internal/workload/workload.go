@@ -25,3 +25,11 @@ type Workload interface {
 	// Check returns what breaks the property. It is a function of the history alone.
 	Check(h history.History) []history.Anomaly
 }
+
+// All are the workloads, each time made anew: what one of them keeps is of one run.
+func All() []Workload {
+	return []Workload{
+		&set{}, &register{}, &deletes{}, &sessions{}, &keyspace{}, &replicas{}, &rings{}, &cart{}, &hot{},
+		&topology{},
+	}
+}
