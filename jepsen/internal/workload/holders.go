@@ -48,12 +48,21 @@ func judgeStrict(ops []history.Op) (found []history.Anomaly) {
 
 // after says whether an operation replaced the write, or what had replaced it.
 func after(values map[string]history.Op, op, write history.Op) bool {
-	if op.Key != write.Key || op.Begin <= write.Begin {
-		return false
+	visited := make(map[int]bool)
+	for todo := []history.Op{op}; len(todo) > 0; {
+		op, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		if visited[op.ID] || op.Key != write.Key || op.Begin <= write.Begin {
+			continue
+		}
+		visited[op.ID] = true
+		for _, v := range op.Replaces {
+			if v == write.Value {
+				return true
+			}
+			todo = append(todo, values[op.Key+"="+v])
+		}
 	}
-	return slices.ContainsFunc(op.Replaces, func(v string) bool {
-		return v == write.Value || after(values, values[op.Key+"="+v], write)
-	})
+	return false
 }
 
 // lacking returns the owners that have neither the write nor merged it, nor a write
