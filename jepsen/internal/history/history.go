@@ -39,8 +39,7 @@ type Op struct {
 	Values []string `json:"values,omitempty"`
 	// Level is what was asked of replicas, such as "r=2 pr=2".
 	Level string `json:"level,omitempty"`
-	// Request is the id of the write, the same over its attempts, or of one that is
-	// looked for.
+	// Request is the id of the write, the same over its attempts.
 	Request string `json:"request,omitempty"`
 	// Once: the write was tried once, at a member that was an owner before and after
 	// it. Any other may have been applied twice, and the second comes back beside what

@@ -14,7 +14,7 @@ func TestHolders(t *testing.T) {
 	look := func(outcome history.Outcome, copies ...held) func(*story) {
 		return func(s *story) {
 			s.put("a").Request, s.ops[0].Outcome = "r", outcome
-			op := s.add(history.Op{Kind: kindHolders, Request: "r"})
+			op := s.add(history.Op{Kind: kindHolders})
 			for _, h := range copies {
 				op.Values = append(op.Values, h.String())
 			}
@@ -33,8 +33,9 @@ func TestHolders(t *testing.T) {
 		{"an attempt each", look(history.OK, has, second, behind), nil},
 		{"two attempts, of which the second was replaced", func(s *story) {
 			look(history.OK, has, held{Siblings: []sibling{{Actor: 2, Counter: 9, Write: "later"}}}, held{Siblings: []sibling{{Actor: 2, Counter: 9, Write: "later"}}})(s)
-			s.put("b", "a").Request = "between"
-			s.put("c", "b").Request = "later"
+			// Neither has ended when it is looked.
+			*s.put("b", "a") = history.Op{ID: 2, Begin: 6, End: 40, Kind: "put", Write: true, Key: "k", Value: "b", Replaces: []string{"a"}, Request: "between", Outcome: history.OK}
+			*s.put("c", "b") = history.Op{ID: 3, Begin: 7, End: 50, Kind: "put", Write: true, Key: "k", Value: "c", Replaces: []string{"b"}, Request: "later", Outcome: history.Unknown}
 		}, nil},
 		{"one does not answer", look(history.OK, has, behind), nil},
 		{"all may be behind a write that has no answer", look(history.Unknown, has, behind, behind), nil},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
@@ -23,7 +25,40 @@ const (
 )
 
 // keyspace has thousands of keys, of which clients replace some, one by one.
-type keyspace struct{ next atomic.Int64 }
+type keyspace struct {
+	next   atomic.Int64
+	recent recent
+}
+
+// recentMax is how many keys are remembered that were written last: about what is
+// written in two seconds, in which slots change hands.
+const recentMax = 256
+
+// recent are the keys that were written last. Their owners are looked at a little
+// later, and nobody reads them meanwhile: a read repairs what it finds.
+type recent struct {
+	mu struct {
+		sync.Mutex
+		keys []string
+	}
+}
+
+func (r *recent) add(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.keys = append(r.mu.keys, key)
+	r.mu.keys = r.mu.keys[max(0, len(r.mu.keys)-recentMax):]
+}
+
+// one returns one of the keys; empty if there is none.
+func (r *recent) one(rng *rand.Rand) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.mu.keys) == 0 {
+		return ""
+	}
+	return r.mu.keys[rng.IntN(len(r.mu.keys))]
+}
 
 func (*keyspace) Name() string { return "keyspace" }
 
@@ -70,7 +105,18 @@ func putBatch(ctx context.Context, m Member, ask *ringdv1.BatchPutRequest) error
 
 func (w *keyspace) Run(ctx context.Context, s *Session) {
 	for ctx.Err() == nil {
-		overwrite(ctx, s, &w.next, keyspaceKey(s.Rand.IntN(keys)))
+		if key := w.recent.one(s.Rand); key != "" && s.Rand.IntN(2) == 0 {
+			inspect(ctx, s, history.Op{Kind: kindHolders, Key: key})
+			continue
+		}
+		op, seen := s.get(ctx, history.Op{Key: keyspaceKey(s.Rand.IntN(keys)), Level: strictRead})
+		if op.Outcome != history.OK {
+			continue
+		}
+		op = s.put(ctx, history.Op{Key: op.Key, Value: fmt.Sprint(w.next.Add(1)), Replaces: op.Values}, seen)
+		if op.Outcome == history.OK {
+			w.recent.add(op.Key)
+		}
 	}
 }
 

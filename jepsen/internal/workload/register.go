@@ -43,9 +43,14 @@ func (w *register) Final(ctx context.Context, s *Session) error {
 	return s.getAll(ctx, strictRead, keys)
 }
 
-// overwrite reads a key strictly and, two times in three, replaces what it found by
-// the next value, and looks for it at once: what owners lack they get within seconds.
+// overwrite looks at what the owners hold, or reads a key strictly and, two times in
+// three, replaces what it found by the next value, and looks for it at once: what owners
+// lack they get within seconds.
 func overwrite(ctx context.Context, s *Session, next *atomic.Int64, key string) {
+	if s.Rand.IntN(4) == 0 {
+		inspect(ctx, s, history.Op{Kind: kindHolders, Key: key})
+		return
+	}
 	op, seen := s.get(ctx, history.Op{Key: key, Level: strictRead})
 	if op.Outcome != history.OK || s.Rand.IntN(3) == 0 {
 		return
@@ -56,7 +61,7 @@ func overwrite(ctx context.Context, s *Session, next *atomic.Int64, key string) 
 	case s.Rand.IntN(2) == 0:
 		s.get(ctx, history.Op{Key: key, Level: strictRead})
 	default:
-		inspect(ctx, s, history.Op{Kind: kindHolders, Key: key, Request: op.Request})
+		inspect(ctx, s, history.Op{Kind: kindHolders, Key: key})
 	}
 }
 
