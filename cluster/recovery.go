@@ -34,7 +34,7 @@ func (s *State) log() string {
 
 // compareLogs orders states by their logs: a later generation counts more. That two
 // members began the same one is a mistake; then one of them counts, everywhere the
-// same.
+// same, and so do its epochs (see ring.Epoch.NextGeneration).
 func (s *State) compareLogs(other *State) int {
 	by := func(s *State) (id ring.MemberID) {
 		if s.Recovery != nil {
@@ -64,10 +64,8 @@ func (s *State) recovered(by ring.MemberID, at time.Time) (*State, error) {
 	next.Revision++
 	next.LastMove += movesLostMax
 	next.Recovery = &Recovery{By: by, At: at.UTC().Truncate(time.Second)}
-	epoch := next.nextEpoch()
-	epoch.Generation++
 	var err error
-	if next.Ring, err = next.Ring.WithEpoch(epoch); err != nil {
+	if next.Ring, err = next.Ring.WithEpoch(next.Ring.Epoch().NextGeneration(by)); err != nil {
 		return nil, err
 	}
 	return next, next.check()
