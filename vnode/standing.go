@@ -15,7 +15,8 @@ import (
 // (design section 9).
 //
 // Invariant: an owner whose slot arrived by a move holds what was acknowledged for
-// it if and only if arrival is that move, settled, and the vnode is not incomplete.
+// it if and only if arrival is that move, settled, and the vnode is not incomplete; one
+// that has had it since the first commit, if it has not dropped it since.
 type standing struct {
 	// arrival is the move by which the slot came, or is coming; 0 for none.
 	arrival uint64
@@ -24,6 +25,9 @@ type standing struct {
 	settled bool
 	// fence is the move that takes the slot away; 0 for none.
 	fence uint64
+	// dropped: the vnode gave up what it held. A ring that gives it the slot all the
+	// same, as one does that a recovery goes back to, gives it one without data.
+	dropped bool
 	// after, if started, is the last key that the arrival's stream brought.
 	started bool
 	after   replica.Key
@@ -32,8 +36,11 @@ type standing struct {
 // holds says that the vnode has, or is on its own way to, the data of the slot that
 // the ring gives it.
 func (x *Executor) holds(p ring.PartitionID, slot int, v *vnode) bool {
-	arrival := x.ring.Arrival(ring.Slot{Partition: p, Index: slot})
-	return arrival == 0 || (v.standing.arrival == arrival && v.standing.settled)
+	arrival, s := x.ring.Arrival(ring.Slot{Partition: p, Index: slot}), v.standing
+	if arrival == 0 {
+		return !s.dropped && (s.arrival == 0 || s.settled)
+	}
+	return s.arrival == arrival && s.settled
 }
 
 // fenced says that the slot of p is being taken away, and that no decision has
@@ -109,7 +116,11 @@ func (kv *KV) inherit(tx *Tx, env replica.Envelope, m replica.Inherit) {
 		tx.Fail(replica.Errorf(replica.KindAborted, "move %d of partition %d to member %v is not under way", m.Move, p, x.config.Self))
 		return
 	}
-	if v.standing.arrival != m.Move {
+	if m.Move == 0 && x.holds(p, slot, v) {
+		tx.AnswerAllCovered(replica.InheritAnswer{}) // as since the first commit
+		return
+	}
+	if v.standing.arrival != m.Move || v.standing.dropped {
 		tx.dropHeld(p, v)
 		v.standing = standing{arrival: m.Move}
 		tx.saveStanding(p, v)
@@ -196,7 +207,7 @@ func (kv *KV) leftovers(tx *Tx, env replica.Envelope) {
 	v, err := tx.vnode(p)
 	any := false
 	if err == nil && tx.x.ownsNothing(p) {
-		any = v.standing != standing{}
+		any = v.standing != standing{} && v.standing != standing{dropped: true}
 		lower, upper := storage.DataRange(uint32(p))
 		err = tx.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
 	}
@@ -219,6 +230,8 @@ func (kv *KV) drop(tx *Tx, env replica.Envelope) {
 		return
 	}
 	tx.dropHeld(p, v)
+	v.standing.dropped = true
+	tx.saveStanding(p, v)
 	tx.notice(NoticeDropped, p, "")
 	tx.AnswerAllCovered(replica.DropAnswer{})
 }
@@ -293,6 +306,9 @@ func (s standing) append(dst []byte) []byte {
 	if s.started {
 		flags |= 2
 	}
+	if s.dropped {
+		flags |= 4
+	}
 	dst = append(dst, standingVersion, flags)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, s.arrival), s.fence)
 	for _, part := range []string{s.after.Type, s.after.Bucket, s.after.Key} {
@@ -307,7 +323,7 @@ func decodeStanding(src []byte) (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	s.settled, s.started = rest[0]&1 != 0, rest[0]&2 != 0
+	s.settled, s.started, s.dropped = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0
 	rest = rest[1:]
 	number := func() uint64 {
 		n, size := binary.Uvarint(rest)

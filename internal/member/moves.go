@@ -36,7 +36,8 @@ type mover struct {
 		// doubtful are the partitions that may hold what this member owns no more, and
 		// the version of the state that last gave reason to think so.
 		doubtful map[ring.PartitionID]uint64
-		version  uint64 // of the state that was looked at last
+		// version and generation are of the state that was looked at last.
+		version, generation uint64
 		warned   time.Time
 	}
 	proposing chan struct{} // of capacity 1
@@ -99,8 +100,13 @@ func (m *mover) follow(state *cluster.State) {
 	if m.mu.version == state.Version {
 		return
 	}
-	first := m.mu.version == 0
-	m.mu.version = state.Version
+	// A recovery may go back to owners of before.
+	generation := state.Ring.Epoch().Generation
+	first := m.mu.version == 0 || m.mu.generation != generation
+	if first {
+		clear(m.mu.begun)
+	}
+	m.mu.version, m.mu.generation = state.Version, generation
 	underway := make(map[uint64]bool)
 	for _, move := range state.Moves {
 		underway[move.Number] = true
@@ -125,8 +131,9 @@ func (m *mover) follow(state *cluster.State) {
 	}
 }
 
-// beginArrivals tells the vnodes of slots that came by a move, once each: one that
-// does not hold the slot's data has to get them from the other owners.
+// beginArrivals tells the vnodes of slots that came by a move, or came back by a
+// recovery, once each: one that does not hold the slot's data has to get them from the
+// other owners.
 func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 	incomplete := false
 	for p := range state.Ring.Partitions() {
@@ -137,8 +144,9 @@ func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 		slot := ring.Slot{Partition: ring.PartitionID(p), Index: index}
 		arrival := state.Ring.Arrival(slot)
 		m.mu.Lock()
-		known := arrival == 0 || m.mu.begun[slot] == arrival
+		begun, ok := m.mu.begun[slot]
 		m.mu.Unlock()
+		known := ok && begun == arrival || arrival == 0 && state.Recovery == nil
 		if known {
 			continue
 		}
