@@ -38,7 +38,7 @@ type mover struct {
 		doubtful map[ring.PartitionID]uint64
 		// version and generation are of the state that was looked at last.
 		version, generation uint64
-		warned   time.Time
+		warned              time.Time
 	}
 	proposing chan struct{} // of capacity 1
 }
