@@ -12,6 +12,14 @@ BENCH ?= .
 BENCHTIME ?= 1s
 PKG ?= ./...
 
+# What "make jepsen" runs (go run ./jepsen list), for how long, and the seed that
+# decides it; 0 draws one. For how many hours "make soak" goes on.
+WORKLOAD ?= set
+NEMESIS ?= partition-halves,kill
+TIME ?= 60s
+SEED ?= 0
+HOURS ?= 1
+
 LINT := $(GO) tool -modfile=tools/lint/go.mod
 BUF := $(GO) tool -modfile=tools/generate/go.mod buf
 
@@ -24,7 +32,7 @@ MODULE := github.com/ringd/ringd
 RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum handoff internal/model internal/model/moves internal/sim internal/imports jepsen)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint generate bench
+.PHONY: help run build test race lint generate bench jepsen soak
 
 help: ## show this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,3 +69,9 @@ generate: ## generated code again from the .proto files (the first time takes mi
 
 bench: ## benchmarks (BENCH=regexp, PKG=packages, BENCHTIME)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
+
+jepsen: ## one run under faults (WORKLOAD, NEMESIS, TIME, SEED); root has members on hosts of their own
+	$(GO) run ./jepsen run --workload $(WORKLOAD) --nemesis $(NEMESIS) --time $(TIME) --seed $(SEED)
+
+soak: ## runs under faults with fresh seeds, until one is no pass (HOURS)
+	$(GO) run ./jepsen soak --hours $(HOURS)

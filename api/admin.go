@@ -227,7 +227,11 @@ func (s *Admin) CreateBucketType(ctx context.Context, r *ringdv1.CreateBucketTyp
 	if n == 0 {
 		n = state.Ring.Replicas()
 	}
-	t, err := updateType(replica.NewBucketType(r.GetBucketType().GetName(), n), r.BucketType)
+	made := replica.NewBucketType(r.GetBucketType().GetName(), n)
+	if r.GetBucketType().GetEverywhere() {
+		made = replica.NewBucketTypeEverywhere(made.Name, n)
+	}
+	t, err := updateType(made, r.BucketType)
 	if err == nil {
 		err = s.backend.Apply(ctx, cluster.Command{CreateBucketType: &t})
 	}
@@ -250,6 +254,7 @@ func (s *Admin) UpdateBucketType(ctx context.Context, r *ringdv1.UpdateBucketTyp
 	if n := int(r.GetBucketType().GetN()); err == nil && n != 0 {
 		t.N = n // refused if it differs
 	}
+	t.Everywhere = t.Everywhere || r.GetBucketType().GetEverywhere() // likewise
 	if err == nil {
 		err = s.backend.Apply(ctx, cluster.Command{UpdateBucketType: &t})
 	}
@@ -336,6 +341,6 @@ func typeTo(t replica.BucketType) *ringdv1.BucketType {
 	return &ringdv1.BucketType{
 		Name: t.Name, N: uint32(t.N), R: countTo(t.R), W: countTo(t.W), Pr: countTo(t.PR), Pw: countTo(t.PW), Dw: countTo(t.DW),
 		Sloppy: &sloppy, Timeout: durationpb.New(t.Time), RepairBlocking: &t.RepairBlocking, LastWriteWins: &t.LastWriteWins,
-		DefaultTtl: durationpb.New(t.DefaultTTL),
+		DefaultTtl: durationpb.New(t.DefaultTTL), Everywhere: t.Everywhere,
 	}
 }

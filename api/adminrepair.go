@@ -8,6 +8,7 @@ import (
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -33,7 +34,7 @@ type progress[T any] struct {
 
 // tell sends m if it is due, or has to be sent.
 func (p *progress[T]) tell(m *T, must bool) {
-	now := time.Now()
+	now := clock.Now()
 	if p.err != nil || !must && now.Sub(p.last) < progressEvery {
 		return
 	}

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 )
 
 // expiry is when the value of a put is gone, in Unix milliseconds; 0 is never.
 // A ttl is counted from now, the bucket type's too.
 func (s *KV) expiry(ctx context.Context, r *ringdv1.PutRequest, bucketType string) (int64, error) {
-	now := time.Now()
+	now := clock.Now()
 	if r.ExpiryUnixMs != nil {
 		at := r.GetExpiryUnixMs()
 		switch {

@@ -2,10 +2,10 @@ package api
 
 import (
 	"context"
-	"time"
 
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 )
 
@@ -150,7 +150,7 @@ func (s *KV) completeWrite(w *replica.Write, sealed []byte, o *ringdv1.WriteOpti
 // clock not at all.
 func (s *KV) visible(k replica.Key, o causal.Object) causal.Object {
 	t, _ := s.backend.State().BucketType(k.Type)
-	return causal.Fold(o, causal.FoldOptions{LastWriteWins: t.LastWriteWins, Now: time.Now().UnixMilli()})
+	return causal.Fold(o, causal.FoldOptions{LastWriteWins: t.LastWriteWins, Now: clock.Now().UnixMilli()})
 }
 
 func (s *KV) seal(k replica.Key, c causal.Context) []byte {

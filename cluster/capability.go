@@ -19,10 +19,15 @@ type Capability string
 // command of them in the log, or go on as the owner of a slot that was taken from it.
 const CapabilityMoves Capability = "moves"
 
+// CapabilityCopies says that a member holds copies of bucket types with n=all. One that
+// can't would hold their keys in another class than the others, and never agree with them.
+const CapabilityCopies Capability = "copies"
+
 // wireOfCapability is the version of the protocol between members that each of them
 // takes.
 var wireOfCapability = map[Capability]uint32{
-	CapabilityMoves: 3,
+	CapabilityMoves:  3,
+	CapabilityCopies: 3,
 }
 
 // wireUnsaid is spoken by members whose starts did not say what they speak: those
@@ -124,6 +129,8 @@ func (c Command) needs() Capability {
 	switch {
 	case c.RemoveMember != nil, c.Stage != nil, c.Unstage != nil, c.FinishMoves != nil, c.CancelMoves != nil:
 		return CapabilityMoves
+	case c.CreateBucketType != nil && c.CreateBucketType.Everywhere:
+		return CapabilityCopies
 	case c.UpdateSettings != nil && c.UpdateSettings.Elastic:
 		return CapabilityMoves
 	case c.CommitPlan != nil && (len(c.CommitPlan.Moves) > 0 || c.CommitPlan.AcceptDataLoss):
@@ -150,6 +157,13 @@ func (s *State) admitRelease(m Member) error {
 	}
 	if len(s.Moves) > 0 && !m.Capabilities.has(CapabilityMoves) {
 		return replica.Errorf(replica.KindPrecondition, "slots are being moved, and the release of ringd that starts as member %s lacks %q (wire version %d): start the one that it ran before, or a later one", m.Name, string(CapabilityMoves), m.Speaks())
+	}
+	if !m.Capabilities.has(CapabilityCopies) {
+		for _, t := range s.BucketTypes {
+			if t.Everywhere {
+				return replica.Errorf(replica.KindPrecondition, "bucket type %q has n=all, and the release of ringd that starts as member %s lacks %q (wire version %d): start the one that it ran before, or a later one", t.Name, m.Name, string(CapabilityCopies), m.Speaks())
+			}
+		}
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func TestCapabilities(t *testing.T) {
 	if got := CapabilitiesOf(2); got != "" || got.Names() != nil {
 		t.Errorf("version 2 has %q", got)
 	}
-	if got := CapabilitiesOf(3); got != "moves" || !got.has(CapabilityMoves) {
+	if got := CapabilitiesOf(3); got != "copies,moves" || !got.has(CapabilityMoves) {
 		t.Errorf("version 3 has %q", got)
 	}
 	for c, good := range map[Capabilities]bool{

@@ -233,9 +233,6 @@ func (s *State) removeMember(id ring.MemberID) error {
 }
 
 func (s *State) createBucketType(t replica.BucketType) error {
-	if t.N == int(replica.All) {
-		return replica.Invalid("n", "n=all is not there yet: use 1 to %d", s.Ring.Replicas())
-	}
 	if err := t.Validate(s.Ring.Replicas()); err != nil {
 		return err
 	}
@@ -251,8 +248,8 @@ func (s *State) updateBucketType(t replica.BucketType) error {
 	if !ok {
 		return replica.Errorf(replica.KindNotFound, "there is no bucket type %q", t.Name)
 	}
-	if t.N != old.N {
-		return replica.Invalid("n", "n of bucket type %q is %d and fixed: make another type", t.Name, old.N)
+	if t.N != old.N || t.Everywhere != old.Everywhere {
+		return replica.Invalid("n", "n of bucket type %q is %s and fixed: make another type", t.Name, old.Holders())
 	}
 	if err := t.Validate(s.Ring.Replicas()); err != nil {
 		return err

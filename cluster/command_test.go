@@ -73,6 +73,7 @@ func bucketType(name string, n int) *replica.BucketType {
 }
 
 func TestApplyRefuses(t *testing.T) {
+	fewer, later := replica.NewBucketTypeEverywhere("c", 2), replica.NewBucketTypeEverywhere("b", 2)
 	s := mustApply(t, firstState(t), add(2), add(3), start(2, 0, "x"), Command{CreateBucketType: bucketType("b", 2)})
 	planned := commit(t, s)
 	owned := mustApply(t, s, planned, add(4))
@@ -112,7 +113,9 @@ func TestApplyRefuses(t *testing.T) {
 		"no slots":         {s, Command{CommitPlan: &CommitPlan{}}, replica.KindInvalid, ""},
 		"type exists":      {s, Command{CreateBucketType: bucketType("b", 2)}, replica.KindPrecondition, "exists"},
 		"n above replicas": {s, Command{CreateBucketType: bucketType("c", 4)}, replica.KindInvalid, "n is 4"},
-		"n=all":            {s, Command{CreateBucketType: bucketType("c", int(replica.All))}, replica.KindInvalid, "n=all is not there yet"},
+		"n=all of fewer":   {able(s), Command{CreateBucketType: &fewer}, replica.KindInvalid, "n is all"},
+		"n=all too early":  {s, Command{CreateBucketType: &fewer}, replica.KindPrecondition, "m1 (wire version 2)"},
+		"n=all later":      {s, Command{UpdateBucketType: &later}, replica.KindInvalid, "fixed"},
 		"no such type":     {s, Command{UpdateBucketType: bucketType("c", 2)}, replica.KindNotFound, "no bucket type"},
 		"n is fixed":       {s, Command{UpdateBucketType: bucketType("b", 3)}, replica.KindInvalid, "fixed"},
 		"negative ttl":     {s, Command{UpdateBucketType: negative}, replica.KindInvalid, "default_ttl"},
@@ -236,8 +239,13 @@ func TestGolden(t *testing.T) {
 	full.Revision = 0 // as one that an earlier release made
 	elastic := DefaultSettings()
 	elastic.Elastic = true
+	everywhere := replica.NewBucketTypeEverywhere("c", 3)
 	zone := "east"
 	moving := movingState(t)
+	for id, m := range moving.Members { // as of the release that began with moves
+		m.Capabilities = Capabilities(CapabilityMoves)
+		moving.Members[id] = m
+	}
 	moving.Removed, moving.Left = map[ring.MemberID]bool{memberID(8): true}, map[ring.MemberID]bool{memberID(8): true}
 	for name, v := range map[string]interface{ Encode() ([]byte, error) }{
 		"state":              full,
@@ -256,6 +264,7 @@ func TestGolden(t *testing.T) {
 		"commit-plan":        planned,
 		"create-bucket-type": Command{CreateBucketType: bucketType("b", 2)},
 		"update-bucket-type": Command{UpdateBucketType: bucketType("b", 2)},
+		"n-all":              Command{CreateBucketType: &everywhere},
 		"default-ttl":        Command{UpdateBucketType: expiring},
 		"update-settings":    Command{UpdateSettings: &settings},
 	} {
@@ -302,7 +311,7 @@ func TestGolden(t *testing.T) {
 // newInV3 are the golden files that no earlier release could write.
 var newInV3 = map[string]bool{
 	"state-moving": true, "stage": true, "unstage": true, "commit-moves": true, "finish-moves": true,
-	"cancel-moves": true, "remove-member": true, "elastic": true,
+	"cancel-moves": true, "remove-member": true, "elastic": true, "n-all": true,
 }
 
 func TestDecodeRefuses(t *testing.T) {

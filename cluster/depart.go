@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ringd/ringd/internal/clock"
 )
 
 // departWithin bounds how long a member that is out of the cluster goes on taking
@@ -28,7 +30,7 @@ func (n *Node) depart() {
 			continue
 		}
 		if since.IsZero() {
-			since = time.Now()
+			since = clock.Now()
 			n.log.Info("this member is out of the cluster: it ends once it is out of the log", "left", s.Left[n.id])
 		}
 		_, in := n.raft.Load().roles()[n.id]

@@ -59,7 +59,7 @@ func cancel() Command { return Command{CancelMoves: &CancelMoves{}} }
 func addAble(n byte) Command {
 	c := add(n)
 	m := &c.AddMember.Member
-	m.Wire, m.Capabilities = wireOfCapability[CapabilityMoves], CapabilitiesOf(wireOfCapability[CapabilityMoves])
+	m.Wire, m.Capabilities = wireOfCapability[CapabilityMoves], Capabilities(CapabilityMoves)
 	return c
 }
 

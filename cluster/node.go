@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/memberlist"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/ring"
 )
 
@@ -229,7 +230,7 @@ func (n *Node) member() Member {
 		ID: n.id, Name: n.config.Name, GRPC: n.config.GRPC, HTTP: n.config.HTTP,
 		Zone: n.config.Zone, Weight: n.config.Weight, Role: n.role(),
 		Wire: n.config.Wire, Capabilities: n.config.Capabilities,
-		JoinedAt: time.Now().UTC().Truncate(time.Second),
+		JoinedAt: clock.Now().UTC().Truncate(time.Second),
 	}
 }
 

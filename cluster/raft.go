@@ -58,6 +58,10 @@ func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft: opening the log: %w", err)
 	}
+	// The store syncs what it writes into its file, but not that the file is there.
+	if err := errors.Join(syncDir(dir), syncDir(n.config.Dir.path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("raft: %w", err), store.Close())
+	}
 	l := &raftLog{id: id, self: n.id, store: store, streams: newStreams(n, id)}
 	defer func() {
 		if err != nil {
@@ -82,6 +86,9 @@ func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
 		Stream: l.streams, MaxPool: 2, Timeout: raftTimeout, Logger: logger,
 	})
 	if begin {
+		if err := forgetHalfBegun(store, snapshots); err != nil {
+			return nil, err
+		}
 		err := raft.BootstrapCluster(c, store, store, snapshots, l.trans, raft.Configuration{Servers: []raft.Server{{
 			ID: c.LocalID, Address: raft.ServerAddress(n.id.String()), Suffrage: raft.Voter,
 		}}})
@@ -93,6 +100,27 @@ func startRaft(n *Node, id string, begin bool) (_ *raftLog, err error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// forgetHalfBegun takes back what a member that was killed while it began a log has
+// written: raft stores its term before the first entry, and a log with a term is not
+// begun again, but without that entry nobody can lead it. Nobody has voted in it yet.
+func forgetHalfBegun(store *raftboltdb.BoltStore, snapshots raft.SnapshotStore) error {
+	last, err := store.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	if list, err := snapshots.List(); err != nil || len(list) > 0 {
+		return err
+	}
+	term := []byte("CurrentTerm") // as raft names it
+	if n, err := store.GetUint64(term); err != nil || n == 0 {
+		if errors.Is(err, raftboltdb.ErrKeyNotFound) {
+			return nil
+		}
+		return err
+	}
+	return store.SetUint64(term, 0)
 }
 
 // close ends the connections first: raft waits for what it has sent. Closing again

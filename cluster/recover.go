@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -53,7 +53,7 @@ func (n *Node) Recover(ctx context.Context, acceptDataLoss bool) (Recovered, err
 	if err := s.recoverable(n.id, reached); err != nil {
 		return Recovered{}, err
 	}
-	next, err := s.recovered(n.id, time.Now())
+	next, err := s.recovered(n.id, clock.Now())
 	if err != nil {
 		return Recovered{}, err
 	}
@@ -75,7 +75,7 @@ func (n *Node) listen(ctx context.Context) error {
 	if h := n.config.heartbeat; h > 0 {
 		d = 4 * h
 	}
-	for end := time.Now().Add(d); time.Now().Before(end); {
+	for end := clock.Now().Add(d); clock.Now().Before(end); {
 		if leader, ok := n.leads(); ok {
 			return n.State().errHasLeader(leader)
 		}

@@ -15,6 +15,10 @@ import (
 // Then each has all that the other had seen when the exchange began, and is told
 // so; that is captured before anything is compared.
 //
+// The peer may be one that owns no slot and holds a copy. It is given what the owner has,
+// and the owner what it lacks; that something was overwritten or deleted, the owner does
+// not take from a copy.
+//
 // What differs because it is being written is mostly told from drift by a second
 // look, a while after the first.
 type Exchange struct {
@@ -41,7 +45,7 @@ type Exchange struct {
 type ExchangeConfig struct {
 	Partition ring.PartitionID
 	// Self runs the exchange, and owns slot SelfSlot; Peer PeerSlot. Slots count
-	// from 0.
+	// from 0; that of a Peer which holds a copy is Replicas.
 	Self, Peer         ring.MemberID
 	SelfSlot, PeerSlot int
 	Replicas           int
@@ -224,9 +228,12 @@ func (x *Exchange) advance(now time.Time, fx *Effects) bool {
 	return true
 }
 
+// toCopy says that the peer owns no slot.
+func (x *Exchange) toCopy() bool { return x.config.PeerSlot == x.config.Replicas }
+
 // beginClasses finds the classes that both slots hold and whose roots differ.
 func (x *Exchange) beginClasses() {
-	for class := max(x.config.SelfSlot, x.config.PeerSlot) + 1; class <= x.config.Replicas; class++ {
+	for class := max(x.config.SelfSlot, x.config.PeerSlot) + 1; class <= replica.CopyClass(x.config.Replicas); class++ {
 		if x.config.BucketType != "" && class != x.config.Class {
 			continue
 		}
@@ -418,6 +425,9 @@ func (x *Exchange) judge(keys []replica.Key) {
 	for i := range c.fetches {
 		c.fetches[i] = fetch{dots: make(map[replica.Key][]causal.Dot)}
 	}
+	if x.toCopy() {
+		c.heads[1].Seen = nil
+	}
 	for j, k := range keys {
 		a, b := c.heads[0].Heads[j], c.heads[1].Heads[j]
 		if a.Bad || b.Bad {
@@ -521,6 +531,9 @@ func (x *Exchange) adopt(fx *Effects) {
 		return
 	}
 	for i := range x.sides {
+		if i == 0 && x.toCopy() {
+			continue
+		}
 		to, from := &x.sides[i], &x.sides[1-i]
 		m := replica.Adopt{From: from.id, Life: to.life, Seen: replica.SeenFrom(from.seen, max(x.config.SelfSlot, x.config.PeerSlot)+1), Complete: !from.incomplete}
 		x.ask(i, m, fx, func(m replica.Message) bool {

@@ -261,7 +261,12 @@ func (c *cluster) exchangeOf(a, b string) *handoff.Exchange {
 }
 
 func (c *cluster) exchangeConfig(a, b string) handoff.ExchangeConfig {
-	slot := func(id ring.MemberID) int { return slices.Index(c.ring.Owners(part), id) }
+	slot := func(id ring.MemberID) int {
+		if i := slices.Index(c.ring.Owners(part), id); i >= 0 {
+			return i
+		}
+		return 3 // it holds a copy
+	}
 	self, peer := c.host(a).id, c.host(b).id
 	return handoff.ExchangeConfig{
 		Partition: part, Self: self, Peer: peer, SelfSlot: slot(self), PeerSlot: slot(peer), Replicas: 3,

@@ -332,9 +332,9 @@ func (c *cluster) write(by string, w replica.Write, reach ...string) causal.Obje
 		c.random++
 		copy(w.Request[:], fmt.Sprint(c.random))
 	}
-	n := c.types[w.Key.Type]
+	n := min(c.types[w.Key.Type], 3)
 	for _, a := range h.step(vnode.Request{Reply: "w", Envelope: replica.Envelope{
-		From: h.id, To: h.id, Epoch: c.ring.Epoch(), Partition: part, Fallback: fallback, Message: replica.Coordinate{Write: w, Slots: n},
+		From: h.id, To: h.id, Epoch: c.ring.Epoch(), Partition: part, Fallback: fallback, Message: replica.Coordinate{Write: w, Slots: n, Everywhere: c.types[w.Key.Type] > n},
 	}}) {
 		switch m := a.message.(type) {
 		case replica.Prepared:
@@ -466,7 +466,7 @@ func (c *cluster) checkTrees(name string) (keys []replica.Key, sums int) {
 		return a
 	}
 	ask(replica.CheckTree{Limit: 100_000})
-	for class := 1; class <= 3; class++ {
+	for class := 1; class <= replica.CopyClass(3); class++ {
 		ask(replica.CheckSums{Class: class, Range: replica.LeafRange{To: replica.Leaves(partitions)}})
 	}
 	return keys, sums

@@ -40,15 +40,16 @@ func (h *history) want() []string {
 // Writes reach some owners, some of them much later, or a fallback only; hints are
 // delivered, owners compared and deletions forgotten, all at random times and with
 // clean stops in between. Nothing was lost by a disk, so in the end every owner has exactly the
-// values that no later write or delete had read.
+// values that no later write or delete had read; and so has, of keys that all members hold, everyone.
 func TestNothingIsLostOrComesBack(t *testing.T) {
-	types := []string{"default", "pair", "one"}
+	types := []string{"default", "pair", "one", "all"}
 	for seed := range *seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		c := newCluster(t)
+		c.types["all"] = replica.CopyClass(3)
 		var keys []*history
 		var late []func()
-		for i := range 6 {
+		for i := range 8 {
 			typ := types[i%len(types)]
 			keys = append(keys, &history{
 				key: replica.Key{Type: typ, Bucket: "b", Key: fmt.Sprint(i)}, values: make(map[causal.Dot]string),
@@ -59,11 +60,12 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 			default:
 				late = append(late, c.writeSomewhere(rng, keys[rng.IntN(len(keys))], fmt.Sprint(i))...)
 			case 0, 1:
-				pairs := [][2]string{{"A", "B"}, {"A", "C"}, {"B", "C"}}
-				pair := pairs[rng.IntN(3)]
+				pairs := [][2]string{{"A", "B"}, {"A", "C"}, {"B", "C"}, {"A", "F"}, {"A", "G"}}
+				pair := pairs[rng.IntN(len(pairs))]
 				c.agree(pair[0], pair[1])
 			case 2:
-				c.reap([]string{"A", "B", "C"}[rng.IntN(3)])
+				h := c.members[rng.IntN(5)]
+				h.ask(h, false, replica.Reap{Limit: 1000})
 			case 3:
 				c.deliverAll()
 			case 4:
@@ -81,7 +83,7 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 			}
 		}
 		c.settle()
-		for i, h := range keys[:3] {
+		for i, h := range keys[:len(types)] {
 			c.writeSomewhere(rng, h, fmt.Sprint("again", i))
 		}
 		for j, arrive := range late {
@@ -91,7 +93,11 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 		}
 		c.settle()
 		for _, h := range keys {
-			for _, owner := range c.members[:c.types[h.key.Type]] {
+			holders := c.types[h.key.Type]
+			if holders > 3 {
+				holders = len(c.members)
+			}
+			for _, owner := range c.members[:holders] {
 				a, ok := owner.ask(owner, false, replica.Read{Key: h.key, Full: true}).(replica.ReadAnswer)
 				if !ok {
 					t.Fatalf("seed %d: %s does not answer", seed, owner.name)
@@ -108,7 +114,7 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 				}
 			}
 		}
-		if n := c.round(); n != 0 {
+		if n := c.round() + c.copies(); n != 0 {
 			t.Fatalf("seed %d: %d objects were sent between owners that agree", seed, n)
 		}
 	}
@@ -119,7 +125,8 @@ func TestNothingIsLostOrComesBack(t *testing.T) {
 // messages that are late.
 func (c *cluster) writeSomewhere(rng *rand.Rand, h *history, value string) (late []func()) {
 	c.t.Helper()
-	n := c.types[h.key.Type]
+	n := min(c.types[h.key.Type], 3)
+	everywhere := c.types[h.key.Type] > n
 	owners := c.members[:n]
 	by, fallback := owners[rng.IntN(n)], false
 	if rng.IntN(5) == 0 {
@@ -140,7 +147,7 @@ func (c *cluster) writeSomewhere(rng *rand.Rand, h *history, value string) (late
 			w.Value = nil
 		}
 	}
-	in := by.give(by, fallback, replica.Coordinate{Write: w, Slots: n})
+	in := by.give(by, fallback, replica.Coordinate{Write: w, Slots: n, Everywhere: everywhere})
 	prepared, ok := in.answers[0].(replica.Prepared)
 	if !ok {
 		c.t.Fatalf("%s: %v", by.name, in.answers)
@@ -155,6 +162,14 @@ func (c *cluster) writeSomewhere(rng *rand.Rand, h *history, value string) (late
 			if string(s.Value) == value {
 				h.values[s.Dot] = value
 			}
+		}
+	}
+	for _, other := range c.members[3:] {
+		arrive := func() { other.ask(by, false, replica.Store{Key: h.key, Object: prepared.Object}) }
+		if everywhere && rng.IntN(3) == 0 {
+			late = append(late, arrive)
+		} else if everywhere && rng.IntN(2) == 0 {
+			arrive()
 		}
 	}
 	for slot, owner := range owners {
@@ -186,10 +201,20 @@ func (c *cluster) settle() {
 	c.deliverAll()
 	for range 2 {
 		c.round()
-		for _, name := range []string{"A", "B", "C"} {
-			c.reap(name)
+		c.copies()
+		for _, h := range c.members {
+			h.ask(h, false, replica.Reap{Limit: 1000}) // refused by one without a copy
 		}
 	}
+}
+
+// copies compares the first owner with the members that hold copies, if there are any.
+func (c *cluster) copies() (sent int) {
+	c.t.Helper()
+	if _, ok := c.types["all"]; ok {
+		sent = c.agree("A", "F") + c.agree("A", "G")
+	}
+	return sent
 }
 
 // deliverAll has all members deliver their hints.

@@ -1,20 +1,24 @@
 package handoff
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/ring"
 )
 
 // Pair is a partition and another owner of it, with which this member begins the
-// exchanges: the owner of the lower slot does.
+// exchanges: the owner of the lower slot does. The owner of the first slot begins those
+// with members that hold copies.
 type Pair struct {
 	Partition ring.PartitionID
 	Peer      ring.MemberID
+	Copy      bool // the peer holds a copy
 }
 
-// Pairs returns the pairs in which self begins, by partition and slot.
-func Pairs(r *ring.Ring, self ring.MemberID) []Pair {
+// Pairs returns the pairs in which self begins, by partition and slot; then, by partition
+// and as in members, those with members that own no slot of it and hold a copy.
+func Pairs(r *ring.Ring, self ring.MemberID, members []ring.MemberID) []Pair {
 	var pairs []Pair
 	if !r.HasOwners() {
 		return nil
@@ -23,9 +27,17 @@ func Pairs(r *ring.Ring, self ring.MemberID) []Pair {
 		mine := false
 		for _, id := range r.Owners(ring.PartitionID(p)) {
 			if mine {
-				pairs = append(pairs, Pair{ring.PartitionID(p), id})
+				pairs = append(pairs, Pair{Partition: ring.PartitionID(p), Peer: id})
 			}
 			mine = mine || id == self
+		}
+	}
+	for p := range r.Partitions() {
+		owners := r.Owners(ring.PartitionID(p))
+		for _, id := range members {
+			if owners[0] == self && !slices.Contains(owners, id) {
+				pairs = append(pairs, Pair{Partition: ring.PartitionID(p), Peer: id, Copy: true})
+			}
 		}
 	}
 	return pairs
@@ -64,7 +76,8 @@ func NewSchedule(every time.Duration, random func() float64) *Schedule {
 }
 
 // Set gives the pairs that there are, and how often each is compared; 0 is never.
-// New ones are spread over one interval.
+// New ones are spread over one interval; those with copies, which answer nothing before, over
+// a short while.
 func (s *Schedule) Set(now time.Time, every time.Duration, pairs []Pair) {
 	known := s.pairs
 	if every != s.every {
@@ -75,7 +88,11 @@ func (s *Schedule) Set(now time.Time, every time.Duration, pairs []Pair) {
 	for _, pair := range pairs {
 		d, ok := known[pair]
 		if !ok {
-			d = &due{at: now.Add(time.Duration(s.random() * float64(every))), agreed: now}
+			within := every
+			if pair.Copy {
+				within = min(every, soonWithin)
+			}
+			d = &due{at: now.Add(time.Duration(s.random() * float64(within))), agreed: now}
 		}
 		s.pairs[pair] = d
 	}

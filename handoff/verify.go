@@ -9,7 +9,7 @@ import (
 	"github.com/ringd/ringd/ring"
 )
 
-// Verify compares what all owners of a partition have, key by key, from the data
+// Verify compares what all owners of a partition, and those who hold copies, have, key by key, from the data
 // and not from the trees. Two owners agree if neither has something for the other
 // (Compare). A key that differs is looked at again a while later, for it may just
 // have been written.
@@ -17,7 +17,7 @@ type Verify struct {
 	config   VerifyConfig
 	calls    calls
 	progress Progress
-	owners   []scanned
+	owners   []scanned // and those with copies
 
 	doubtful []replica.Key
 	again    []replica.Key // under way
@@ -33,7 +33,8 @@ type Verify struct {
 type VerifyConfig struct {
 	Partition ring.PartitionID
 	Owners    []ring.MemberID // by slot
-	// Types has the n of the bucket types; keys of others are left out.
+	Copies    []ring.MemberID // members that hold one besides
+	// Types has the class of the bucket types; keys of others are left out.
 	Types map[string]int
 	// BucketType, if set, is the only one to be compared.
 	BucketType string
@@ -51,7 +52,8 @@ type VerifyReport struct {
 // Difference is a key that owners don't agree on.
 type Difference struct {
 	Key replica.Key
-	// Copies of its owners, by slot.
+	// Copies of its owners, by slot; then those of other members, as in
+	// VerifyConfig.Copies.
 	Copies []Copy
 }
 
@@ -77,10 +79,18 @@ type scanned struct {
 // NewVerify returns the op that compares the owners of a partition.
 func NewVerify(c VerifyConfig) *Verify {
 	v := &Verify{config: c, progress: Progress{Kind: KindVerify, Partition: c.Partition}}
-	for _, id := range c.Owners {
+	for _, id := range slices.Concat(c.Owners, c.Copies) {
 		v.owners = append(v.owners, scanned{id: id})
 	}
 	return v
+}
+
+// holders is how many of v.owners hold the keys of a class.
+func (v *Verify) holders(class int) int {
+	if class > len(v.config.Owners) {
+		return len(v.owners)
+	}
+	return class
 }
 
 // Progress implements Op.
@@ -149,7 +159,7 @@ func (v *Verify) ask(to ring.MemberID, m replica.Message, fx *Effects, then func
 }
 
 func (v *Verify) scan(o *scanned, slot int, fx *Effects) {
-	ask := replica.Scan{Class: slot + 1, Started: o.started, After: o.last}
+	ask := replica.Scan{Class: min(slot, len(v.config.Owners)) + 1, Started: o.started, After: o.last}
 	v.ask(o.id, ask, fx, func(m replica.Message) bool {
 		a, ok := m.(replica.ScanAnswer)
 		if !ok || len(a.Keys) != len(a.Heads) || (len(a.Keys) == 0 && !a.Done) {
@@ -190,7 +200,7 @@ func (v *Verify) mergeNext() {
 	}
 	v.report.Keys++
 	v.progress.Done++
-	if !agree(copies[:min(class, len(copies))]) {
+	if !agree(copies[:v.holders(class)]) {
 		v.doubtful = append(v.doubtful, least)
 	}
 }
@@ -228,7 +238,7 @@ func (v *Verify) lookAgain(fx *Effects) {
 
 func (v *Verify) judge() {
 	for j, k := range v.again {
-		copies := make([]Copy, min(v.config.Types[k.Type], len(v.owners)))
+		copies := make([]Copy, v.holders(v.config.Types[k.Type]))
 		for i := range copies {
 			head := v.heads[i].Heads[j]
 			copies[i] = Copy{Owner: v.owners[i].id, Side: Side{head.Object, v.heads[i].Seen}, Bad: head.Bad}

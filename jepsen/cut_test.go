@@ -1,9 +1,11 @@
-package jepsen
+package main
 
 import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/ringd/ringd/jepsen/internal/hosts"
 )
 
 // TestCutBetweenMembers cuts one member of three off. Each has a copy of
@@ -11,12 +13,15 @@ import (
 // and what they wrote is siblings afterwards; those that ask for a quorum go on
 // where there is one.
 func TestCutBetweenMembers(t *testing.T) {
-	net := NewNetwork(t, 3)
-	members := startCluster(t, net)
+	net, on := newHosts(t, 3)
+	members := startCluster(t, on)
 	alone, others := members[0], members[1:]
 	alone.put("before", "0", []int{exitOK}, "--w", "all")
 
-	net.Cut(net.Hosts[:1], net.Hosts[1:])
+	cut, err := net.Cut(hosts.Between(on[:1], on[1:]))
+	if err != nil {
+		t.Fatal(err)
+	}
 	// At once, when nobody can know of the cut yet: who waits for the owners on
 	// the other side waits in vain.
 	const soon = 4 * time.Second
@@ -43,7 +48,9 @@ func TestCutBetweenMembers(t *testing.T) {
 	alone.put("q", "minority", []int{exitUnknown, exitUnavailable})
 	others[1].put("q-late", "majority", []int{exitOK})
 
-	net.Heal()
+	if err := cut.Heal(); err != nil {
+		t.Fatal(err)
+	}
 	for i, key := range []string{"k", "late"} {
 		reader := members[i]
 		o := reader.getAll(key)

@@ -1,4 +1,4 @@
-package jepsen
+package main
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ringd/ringd/internal/proctest"
+	"github.com/ringd/ringd/jepsen/internal/hosts"
 )
 
 func TestMain(m *testing.M) { proctest.Main(m) }
@@ -30,17 +31,42 @@ const callWithin = 30 * time.Second
 // member is a ringd process on a host of its own.
 type member struct {
 	*proctest.Process
-	host *Host
+	host *hosts.Host
 	t    testing.TB
+}
+
+// newHosts makes hosts that are removed with the test, which is skipped where they
+// can't be made.
+func newHosts(t testing.TB, n int) (*hosts.Network, []*hosts.Host) {
+	t.Helper()
+	if err := hosts.Available(); err != nil {
+		t.Skip(err)
+	}
+	net, err := hosts.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := net.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	list := make([]*hosts.Host, n)
+	for i := range list {
+		if list[i], err = net.AddHost(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return net, list
 }
 
 // startCluster starts a member on each host, and gives them the partitions, each
 // with three owners.
-func startCluster(t testing.TB, net *Network) []*member {
+func startCluster(t testing.TB, on []*hosts.Host) []*member {
 	t.Helper()
 	dir := t.TempDir()
 	var members []*member
-	for i, h := range net.Hosts {
+	for i, h := range on {
 		name := fmt.Sprintf("m%d", i)
 		m := &member{host: h, t: t, Process: proctest.New(t, name, filepath.Join(dir, name),
 			proctest.Host(h.IP), proctest.Wrap(h.Enter()...), proctest.Args("--insecure"))}

@@ -205,7 +205,7 @@ func (f *Forward) answer(e replica.Answer, fx *Effects) {
 func (f *Forward) failed(i int, err *replica.Error, fx *Effects) {
 	f.fan.order[i].state = failed
 	f.fan.lastErr = err
-	maybe := f.maybe
+	maybe := f.maybe || f.fan.count(outstanding) > 0
 	f.maybe = maybe || err.MaybeApplied
 	if !final(err.Kind) {
 		return

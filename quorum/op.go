@@ -57,7 +57,9 @@ type View struct {
 	// are given hints, and nothing else.
 	Fallbacks []Candidate
 	Quorums   replica.Quorums
-	Deadline  time.Time
+	// Copies are the members that hold one besides the owners, if n is all.
+	Copies   []ring.MemberID
+	Deadline time.Time
 	// ReadAfter replaces an owner that has not answered for that long by the
 	// next.
 	ReadAfter time.Duration

@@ -22,6 +22,9 @@ import (
 // A member that is no owner coordinates as a fallback: it keeps the object for all
 // owners, and counts for one that is down.
 //
+// Copies of a key that all members hold are sent it too, and not waited for: what does not
+// arrive there, anti-entropy brings.
+//
 // A write with a condition, and a delete without a context, first read what a
 // majority of the owners knows, or, if it is sloppy, of those who stand for them.
 type Put struct {
@@ -55,7 +58,7 @@ func NewPut(v View, w replica.Write) *Put {
 		view: v, write: w,
 		coordinate: replica.Coordinate{
 			Write: w, LastWriteWins: v.Quorums.LastWriteWins,
-			SiblingsMax: v.SiblingsMax, ObjectBytesMax: v.ObjectBytesMax, Slots: len(v.Owners),
+			SiblingsMax: v.SiblingsMax, ObjectBytesMax: v.ObjectBytesMax, Slots: len(v.Owners), Everywhere: v.Quorums.Everywhere,
 		},
 	}
 	if w.IfAbsent || w.IfMatch || (w.Delete && w.Context.Empty()) {
@@ -152,6 +155,9 @@ func (p *Put) answer(now time.Time, e replica.Answer, fx *Effects) {
 	}
 }
 
+// copySeq is the number of all Sends to copies: their answers change nothing.
+const copySeq = 2 * ownSeqs
+
 // replicate sends the object to the other owners, or to whom stands in for one
 // that is down. If nobody does, the owner is tried all the same: gossip may be
 // wrong about it, and a send that can't be made costs nothing.
@@ -168,6 +174,9 @@ func (p *Put) replicate(now time.Time, object []byte, fx *Effects) {
 		case !p.sendFallback(now, slot, fx):
 			p.sendOwner(now, slot, fx)
 		}
+	}
+	for _, id := range p.view.Copies {
+		fx.Sends = append(fx.Sends, replica.Send{Seq: copySeq, To: id, Message: replica.Store{Key: p.write.Key, Object: p.object}})
 	}
 }
 

@@ -136,6 +136,10 @@ func (s *scenario) begin(t *testing.T, d *datadriven.TestData) string {
 			}
 		case "fallbacks":
 			fallbacks = arg.Vals
+		case "copies":
+			for _, m := range arg.Vals {
+				v.Copies = append(v.Copies, idOf(m))
+			}
 		case "strict":
 			o.Sloppy = replica.Off
 		case "sloppy-after":

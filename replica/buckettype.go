@@ -75,6 +75,10 @@ type BucketType struct {
 	Name string `json:"name"`
 	// N is how many owners hold each key. It is fixed when the type is made.
 	N int `json:"n"`
+	// Everywhere is n=all: besides the owners, of whom there are then as many as the
+	// cluster keeps replicas, all other members that store data hold copies, which count toward no
+	// quorum and answer reads at r=1 by themselves.
+	Everywhere bool `json:"everywhere,omitempty"`
 	// Defaults for the requests that don't say.
 	R      Count         `json:"r"`
 	W      Count         `json:"w"`
@@ -107,6 +111,31 @@ func NewBucketType(name string, n int) BucketType {
 	return BucketType{Name: name, N: n, R: Quorum, W: Quorum, PR: None, PW: None, DW: Quorum, Time: DefaultTimeout}
 }
 
+// NewBucketTypeEverywhere returns the type with n=all in a cluster that keeps so many
+// replicas, with the defaults: as NewBucketType, but for r, which is one: reads are
+// answered where they are asked.
+func NewBucketTypeEverywhere(name string, replicas int) BucketType {
+	t := NewBucketType(name, replicas)
+	t.Everywhere, t.R = true, 1
+	return t
+}
+
+// Holders is the type's n in words: a number, or all.
+func (t BucketType) Holders() string {
+	if t.Everywhere {
+		return "all"
+	}
+	return fmt.Sprint(t.N)
+}
+
+// Class is that of the type's keys: see CopyClass.
+func (t BucketType) Class() int {
+	if t.Everywhere {
+		return CopyClass(t.N)
+	}
+	return t.N
+}
+
 // MaxTypeNameBytes bounds the name of a bucket type: it stands in every stored
 // key.
 const MaxTypeNameBytes = 64
@@ -124,6 +153,9 @@ func (t BucketType) Validate(replicas int) error {
 	}
 	if t.N < 1 || t.N > replicas {
 		return Invalid("n", "n is %d, and the cluster keeps %d replicas: use 1 to %d", t.N, replicas, replicas)
+	}
+	if t.Everywhere && t.N != replicas {
+		return Invalid("n", "n is all, and the owners are %d: those of a type that is everywhere are all %d", t.N, replicas)
 	}
 	if t.Time <= 0 {
 		return Invalid("timeout", "the timeout is %v: it has to be above 0", t.Time)

@@ -14,6 +14,11 @@ func NewActor(random uint64, class int) causal.Actor {
 	return causal.Actor(random<<8 | uint64(uint8(class)))
 }
 
+// CopyClass is the class, in a cluster that keeps so many replicas, of keys that all
+// members hold: the owners of all slots, and the others, as if each had the slot behind the
+// last. It is the highest class.
+func CopyClass(replicas int) int { return replicas + 1 }
+
 // ClassOf returns the class of the keys that an actor gives dots to.
 func ClassOf(a causal.Actor) int { return int(uint8(a)) }
 

@@ -81,8 +81,9 @@ type Coordinate struct {
 	// zero is no limit.
 	SiblingsMax, ObjectBytesMax int
 	// Slots is the bucket type's n: a fallback that coordinates keeps a hint for
-	// each.
-	Slots int
+	// each. Everywhere: n is all.
+	Slots      int
+	Everywhere bool
 }
 
 // Prepared carries the object after the write, encoded with values inline, for

@@ -45,6 +45,7 @@ type Quorums struct {
 	Sloppy              bool
 	RepairBlocking      bool
 	LastWriteWins       bool
+	Everywhere          bool // n is all, and N the number of owners
 	Timeout             time.Duration
 }
 
@@ -57,6 +58,7 @@ func Resolve(t BucketType, o Options) (Quorums, error) {
 		Sloppy:         o.Sloppy.or(!t.Strict),
 		RepairBlocking: o.RepairBlocking.or(t.RepairBlocking),
 		LastWriteWins:  t.LastWriteWins,
+		Everywhere:     t.Everywhere,
 		Timeout:        o.Timeout,
 	}
 	if q.Timeout == 0 {

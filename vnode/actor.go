@@ -122,7 +122,7 @@ func (t *Tx) vnode(p ring.PartitionID) (*vnode, error) {
 	if err := t.loadStanding(p, v); err != nil {
 		return nil, err
 	}
-	for class := 1; class <= t.x.ring.Replicas(); class++ {
+	for class := 1; class <= t.x.classes(); class++ {
 		for _, fallback := range [...]bool{false, true} {
 			if err := t.loadGiver(given{p, class, fallback}, v); err != nil {
 				return nil, err

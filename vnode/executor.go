@@ -141,6 +141,9 @@ func (x *Executor) request(tx *Tx, r Request) {
 			tx.Fail(err)
 			return
 		}
+		if !tx.beCopy(v, env) {
+			return
+		}
 	}
 	x.handler.Handle(tx, env)
 }

@@ -68,6 +68,10 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		tx.Fail(replica.Invalid("slots", "%d slots of partition %d: there are %d", m.Slots, p, tx.x.ring.Replicas()))
 		return
 	}
+	class := m.Slots
+	if m.Everywhere {
+		class = tx.x.classes()
+	}
 	if tx.refuseWrite(m.Write.Delete) || tx.refuseLeaving() {
 		return
 	}
@@ -107,7 +111,7 @@ func (kv *KV) coordinateHint(tx *Tx, env replica.Envelope, m replica.Coordinate)
 		tx.refuseHint(p)
 		return
 	}
-	after, dot, ok := kv.write(tx, p, m.Slots, before, m)
+	after, dot, ok := kv.write(tx, p, class, before, m)
 	if !ok {
 		return
 	}

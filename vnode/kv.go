@@ -133,7 +133,10 @@ func (t *Tx) isWhole(p ring.PartitionID) bool {
 		t.FailRead(err)
 		return false
 	}
-	if v.incomplete {
+	switch {
+	case v.incomplete && v.standing.copy:
+		t.Fail(replica.Errorf(replica.KindUnavailable, "member %v has not been given all of its copy of partition %d yet", t.x.config.Self, p))
+	case v.incomplete:
 		t.Fail(replica.Errorf(replica.KindUnavailable, "member %v lost its data of partition %d and has not got all of it back from the other owners yet", t.x.config.Self, p))
 	}
 	return !v.incomplete

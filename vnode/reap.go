@@ -12,7 +12,8 @@ func graveKey(p ring.PartitionID, k replica.Key) []byte {
 }
 
 // reap removes what is left of deletions once every owner is known to have seen
-// it, durably; and takes out of the tree what this vnode has seen itself.
+// it, durably; and takes out of the tree what this vnode has seen itself. A copy waits for
+// nobody: no owner takes its word for anything.
 //
 // That what this vnode has seen is durable before the removal follows from the
 // order of batches.
@@ -79,7 +80,7 @@ func (kv *KV) reapOne(tx *Tx, p ring.PartitionID, v *vnode, k replica.Key, answe
 	if err := tx.dropEntry(p, class, k); err != nil {
 		return err
 	}
-	if v.incomplete || !tx.x.allHaveSeen(p, class, v, r.object.Context) {
+	if v.incomplete || (!v.standing.copy && !tx.x.allHaveSeen(p, class, v, r.object.Context)) {
 		answer.Kept++
 		return nil
 	}
@@ -90,10 +91,16 @@ func (kv *KV) reapOne(tx *Tx, p ring.PartitionID, v *vnode, k replica.Key, answe
 	return nil
 }
 
+// ownersOf are the owners that hold the keys of a class.
+func (x *Executor) ownersOf(p ring.PartitionID, class int) []ring.MemberID {
+	owners := x.ring.Owners(p)
+	return owners[:min(class, len(owners))]
+}
+
 // allHaveSeen says that every other owner of the class had durably seen ctx when
 // it was last compared.
 func (x *Executor) allHaveSeen(p ring.PartitionID, class int, v *vnode, ctx causal.Vector) bool {
-	for _, id := range x.ring.Owners(p)[:class] {
+	for _, id := range x.ownersOf(p, class) {
 		if id != x.config.Self && !v.peers[id].Dominates(ctx) {
 			return false
 		}
@@ -109,7 +116,7 @@ func (x *Executor) comparedSince(p ring.PartitionID, class int, v *vnode, o caus
 	for i := range o.Siblings {
 		last = max(last, o.Siblings[i].Time)
 	}
-	for _, id := range x.ring.Owners(p)[:class] {
+	for _, id := range x.ownersOf(p, class) {
 		if id != x.config.Self && !v.compared[id].After(last.Time()) {
 			return false
 		}
@@ -120,7 +127,7 @@ func (x *Executor) comparedSince(p ring.PartitionID, class int, v *vnode, o caus
 // anySeen is what some owner of the class has seen.
 func (x *Executor) anySeen(p ring.PartitionID, class int, v *vnode) causal.Vector {
 	seen := v.own.all()
-	for _, id := range x.ring.Owners(p)[:class] {
+	for _, id := range x.ownersOf(p, class) {
 		seen = seen.Join(v.peers[id])
 	}
 	return seen

@@ -75,15 +75,19 @@ func (t *Tx) forgetSeen(p ring.PartitionID, v *vnode, fallback bool) {
 	*v.giving(fallback) = giving{}
 	t.saveSeen(p, v)
 	// The actors' records say how far their dots went, and would bring them back.
-	for class := 1; class <= t.x.ring.Replicas(); class++ {
+	for class := 1; class <= t.x.classes(); class++ {
 		t.Delete(given{p, class, fallback}.key())
 	}
 }
 
 // isWhole says that what came from the vnode's sources has every write that was
 // acknowledged by a quorum with the help of this one: of each n, more than the
-// others that a quorum may do without. A person may have settled for fewer.
+// others that a quorum may do without. A person may have settled for fewer. For a copy one owner
+// does: no quorum counts on it.
 func (x *Executor) isWhole(p ring.PartitionID, v *vnode) bool {
+	if v.standing.copy {
+		return len(v.sources) > 0
+	}
 	bound := replica.AllSources
 	if m, ok := x.rebuilding(p); ok {
 		bound = m.Sources

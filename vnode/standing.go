@@ -28,6 +28,9 @@ type standing struct {
 	// dropped: the vnode gave up what it held. A ring that gives it the slot all the
 	// same, as one does that a recovery goes back to, gives it one without data.
 	dropped bool
+	// copy: the vnode has no slot, and holds a copy of the keys that all members hold;
+	// whole once it was compared with an owner, until then incomplete.
+	copy bool
 	// after, if started, is the last key that the arrival's stream brought.
 	started bool
 	after   replica.Key
@@ -38,7 +41,7 @@ type standing struct {
 func (x *Executor) holds(p ring.PartitionID, slot int, v *vnode) bool {
 	arrival, s := x.ring.Arrival(ring.Slot{Partition: p, Index: slot}), v.standing
 	if arrival == 0 {
-		return !s.dropped && (s.arrival == 0 || s.settled)
+		return !s.dropped && !s.copy && (s.arrival == 0 || s.settled)
 	}
 	return s.arrival == arrival && s.settled
 }
@@ -67,6 +70,9 @@ func (x *Executor) admit(v *vnode, env replica.Envelope) *replica.Error {
 	switch {
 	case !owner:
 		if m, ok := x.config.Moves[p]; ok && m.To == x.config.Self && m.From == env.From && v.standing.arrival == m.Number && compares(env.Message) {
+			return nil
+		}
+		if x.mayCopy(p, v, env) {
 			return nil
 		}
 		return replica.Errorf(replica.KindNotOwner, "member %v owns no slot of partition %d", x.config.Self, p)
@@ -120,7 +126,7 @@ func (kv *KV) inherit(tx *Tx, env replica.Envelope, m replica.Inherit) {
 		tx.AnswerAllCovered(replica.InheritAnswer{}) // as since the first commit
 		return
 	}
-	if v.standing.arrival != m.Move || v.standing.dropped {
+	if v.standing.arrival != m.Move || v.standing.dropped || v.standing.copy {
 		tx.dropHeld(p, v)
 		v.standing = standing{arrival: m.Move}
 		tx.saveStanding(p, v)
@@ -207,15 +213,25 @@ func (kv *KV) leftovers(tx *Tx, env replica.Envelope) {
 	v, err := tx.vnode(p)
 	any := false
 	if err == nil && tx.x.ownsNothing(p) {
-		any = v.standing != standing{} && v.standing != standing{dropped: true}
-		lower, upper := storage.DataRange(uint32(p))
-		err = tx.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
+		any, err = tx.hasLeftovers(p, v)
 	}
 	if err != nil {
 		tx.FailRead(err)
 		return
 	}
 	tx.AnswerNow(replica.LeftoversAnswer{Any: any})
+}
+
+// hasLeftovers says that a vnode without a slot has something of one that it had, or was
+// to have.
+func (t *Tx) hasLeftovers(p ring.PartitionID, v *vnode) (bool, error) {
+	if v.standing.copy {
+		return false, nil
+	}
+	any := v.standing != standing{} && v.standing != standing{dropped: true}
+	lower, upper := storage.DataRange(uint32(p))
+	err := t.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
+	return any, err
 }
 
 func (kv *KV) drop(tx *Tx, env replica.Envelope) {
@@ -306,8 +322,11 @@ func (s standing) append(dst []byte) []byte {
 	if s.started {
 		flags |= 2
 	}
-	if s.dropped {
+	if s.copy {
 		flags |= 4
+	}
+	if s.dropped {
+		flags |= 8
 	}
 	dst = append(dst, standingVersion, flags)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, s.arrival), s.fence)
@@ -323,7 +342,7 @@ func decodeStanding(src []byte) (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	s.settled, s.started, s.dropped = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0
+	s.settled, s.started, s.copy, s.dropped = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0, rest[0]&8 != 0
 	rest = rest[1:]
 	number := func() uint64 {
 		n, size := binary.Uvarint(rest)

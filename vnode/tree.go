@@ -22,6 +22,9 @@ import (
 // included.
 type trees struct{ sums map[int][]uint64 }
 
+// classes is the highest class of keys that there may be.
+func (x *Executor) classes() int { return replica.CopyClass(x.ring.Replicas()) }
+
 func (x *Executor) leaves() uint32 { return replica.Leaves(x.ring.Partitions()) }
 
 // place returns the leaf of a key and the hash that its entries are made with.
@@ -145,7 +148,7 @@ func (t *Tx) trees(p ring.PartitionID) (*trees, error) {
 		return v.treesOrNil(), err
 	}
 	tr := &trees{sums: make(map[int][]uint64)}
-	for class := 1; class <= t.x.ring.Replicas(); class++ {
+	for class := 1; class <= t.x.classes(); class++ {
 		if err := t.sumUp(p, class, replica.LeafRange{To: t.x.leaves()}, func(leaf uint32, sum uint64) {
 			tr.of(class, t.x.leaves())[leaf] ^= sum
 		}); err != nil {
@@ -310,7 +313,7 @@ func (t *Tx) saveTrees(p ring.PartitionID, v *vnode) {
 		return
 	}
 	b := binary.BigEndian.AppendUint32([]byte{treesVersion}, t.x.leaves())
-	for class := 1; class <= t.x.ring.Replicas(); class++ {
+	for class := 1; class <= t.x.classes(); class++ {
 		sums, ok := v.trees.sums[class]
 		if !ok {
 			continue

@@ -63,7 +63,7 @@ func (t *Tx) handOver(p ring.PartitionID, v *vnode, slot int, life uint64, ctx c
 	}
 	v.lent.retire()
 	t.saveSeen(p, v)
-	for class := 1; class <= t.x.ring.Replicas(); class++ {
+	for class := 1; class <= t.x.classes(); class++ {
 		t.Set(given{p, class, true}.key(), actorRecord{clock: v.clock, startCount: t.x.config.StartCount}.append(nil))
 	}
 }

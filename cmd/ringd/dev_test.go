@@ -184,7 +184,7 @@ func killAndReturn(t *testing.T, log *devLog, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return proctest.KV(t, &proctest.Process{At: proctest.Endpoints{GRPC: at.GRPC}})
+		return proctest.KV(t, proctest.At(name, proctest.Endpoints(at)))
 	}
 	all := &ringdv1.WriteOptions{W: symbol(ringdv1.Count_ALL)}
 	if _, err := kvOf("n0").Put(within(t), &ringdv1.PutRequest{Key: key("k"), Value: []byte("v"), Options: all}); err != nil {
@@ -205,7 +205,7 @@ func killAndReturn(t *testing.T, log *devLog, dir string) {
 		if err != nil {
 			return err
 		}
-		r, err := proctest.KV(t, &proctest.Process{At: proctest.Endpoints{GRPC: at.GRPC}}).Get(ctx, &ringdv1.GetRequest{Key: key("k")})
+		r, err := proctest.KV(t, proctest.At("n3", proctest.Endpoints(at))).Get(ctx, &ringdv1.GetRequest{Key: key("k")})
 		if err == nil && (len(r.Siblings) != 1 || string(r.Siblings[0].Value) != "v") {
 			t.Fatalf("read of the member that is back: %v", r)
 		}

@@ -40,7 +40,7 @@ func sweeping(t *testing.T) ([]*member.Member, *proctest.Cluster) {
 		}
 		t.Cleanup(func() { _ = m.Close() })
 		members = append(members, m)
-		cluster.Members = append(cluster.Members, &proctest.Process{Name: c.Name, At: proctest.Endpoints(m.Endpoints())})
+		cluster.Members = append(cluster.Members, proctest.At(c.Name, proctest.Endpoints(m.Endpoints())))
 	}
 	admin := proctest.Admin(t, cluster.Members[0])
 	proctest.Wait(t, "the first ring to be committed", func(ctx context.Context) error {

@@ -92,6 +92,9 @@ func checkFile(name, rel string, rows []row) ([]problem, error) {
 	if r.pure && !test {
 		checkPure(file, report)
 	}
+	if r.clock && !test {
+		checkClock(file, report)
+	}
 	return problems, nil
 }
 

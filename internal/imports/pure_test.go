@@ -34,6 +34,20 @@ func checkPure(file *ast.File, report func(at token.Pos, format string, args ...
 	})
 }
 
+// checkClock reports readings of the time that a shifted clock would not be in.
+func checkClock(file *ast.File, report func(at token.Pos, format string, args ...any)) {
+	names := importNames(file, report)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			id, ok := sel.X.(*ast.Ident)
+			if ok && id.Obj == nil && names[id.Name] == "time" && sel.Sel.Name == "Now" {
+				report(n.Pos(), "no time.Now in this folder: internal/clock is the one place where a member reads the time, so that tests can shift it")
+			}
+		}
+		return true
+	})
+}
+
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
 // importNames maps the name by which the file knows an import to its path. It

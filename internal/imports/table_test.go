@@ -16,6 +16,8 @@ type row struct {
 	std []ban
 	// tests are further folders, and paths of other modules, that its tests may import.
 	tests []string
+	// clock folders read the time by internal/clock, and not by time.Now.
+	clock bool
 	// pure folders also contain no go or select statement, and use none of bannedUses.
 	pure bool
 }
@@ -90,9 +92,9 @@ var table = []row{
 		tests:   []string{"storage/simstore"},
 	},
 	{
-		folder: "vnode/executor", std: driverBans,
+		folder: "vnode/executor", std: driverBans, clock: true,
 		why:    "the executor's driver runs vnode's step machine on goroutines over a storage engine, and nothing else",
-		within: []string{"vnode", "ring/...", "causal/...", "crdt/...", "replica/...", "storage"},
+		within: []string{"vnode", "ring/...", "causal/...", "crdt/...", "replica/...", "storage", "internal/clock"},
 		tests:  []string{"storage/simstore", "storage/pebblestore", pebble},
 	},
 	{
@@ -108,17 +110,17 @@ var table = []row{
 		tests:  []string{"vnode", "storage", "storage/simstore", "quorum"},
 	},
 	{
-		folder:  "cluster/...",
+		folder: "cluster/...", clock: true,
 		why:     "cluster agrees on members, ring and bucket types; data and the client's wire are not its affair, and its transport is handed to it",
-		within:  []string{"cluster/...", "ring/...", "replica"},
+		within:  []string{"cluster/...", "ring/...", "replica", "internal/clock"},
 		outside: []string{memberlist, raft, raftBolt, hclog, uuid},
 	},
 	{
-		folder: "api/...",
-		why:    "the services in api translate between the wire and the packages below, and nothing more",
+		folder: "api/...", clock: true,
+		why: "the services in api translate between the wire and the packages below, and nothing more",
 		within: []string{
 			"api/...", "ring/...", "causal/...", "crdt/...", "replica/...", "storage/...",
-			"vnode/...", "cluster/...", "quorum/...", "handoff/...",
+			"vnode/...", "cluster/...", "quorum/...", "handoff/...", "internal/clock",
 		},
 		outside: []string{grpc, protobuf},
 	},
@@ -148,20 +150,20 @@ var table = []row{
 	{
 		folder: "jepsen/...",
 		why:    "jepsen judges ringd from outside: it must not share the code that it judges",
-		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/proctest"},
+		within: []string{"jepsen/...", "client/...", "api/ringd/v1", "internal/plants", "internal/process"},
 		// What reaches members and hosts, and what judges: no part of ringd's own machinery.
 		outside: []string{grpc, protobuf, cobra, pflag, goFuse, porcupine, xsys},
 	},
 	{
-		folder:  "internal/member/...",
+		folder: "internal/member/...", clock: true,
 		why:     "member wires one member, for ringd and for tests",
 		within:  []string{all},
 		outside: []string{all},
 	},
 	{
-		folder:  "internal/peer/...",
+		folder: "internal/peer/...", clock: true,
 		why:     "peer carries messages between members and does not look into what they do to data",
-		within:  []string{"internal/peer/...", "ring/...", "causal/...", "crdt/...", "replica/..."},
+		within:  []string{"internal/peer/...", "ring/...", "causal/...", "crdt/...", "replica/...", "internal/clock"},
 		outside: []string{grpc, protobuf},
 	},
 	{
@@ -177,6 +179,7 @@ var table = []row{
 			"vnode", "quorum", "handoff", "storage/...",
 		},
 		outside: []string{xxhash},
+		tests:   []string{"internal/plants"},
 	},
 	{
 		folder: "internal/model/...", pure: true, std: pureBans,
@@ -185,10 +188,22 @@ var table = []row{
 		tests:  []string{"replica", "ring", "storage", "storage/simstore", "vnode"},
 	},
 	{
+		folder: "internal/clock",
+		why:    "clock is where a member reads the time: whoever imports it brings nothing else in",
+	},
+	{
+		folder: "internal/process",
+		why:    "process starts ringd and knows nothing of what it does",
+	},
+	{
 		folder:  "internal/proctest/...",
 		why:     "proctest starts real ringd processes and speaks to them as any client does",
-		within:  []string{"internal/proctest/...", "client/...", "api/ringd/v1"},
+		within:  []string{"internal/proctest/...", "internal/process", "client/...", "api/ringd/v1"},
 		outside: []string{grpc},
+	},
+	{
+		folder: "internal/plants",
+		why:    "plants are edits of source text: they must not need what they break to build",
 	},
 	{
 		folder: "internal/imports",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringd/ringd/api"
 	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/quorum"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
@@ -31,7 +32,7 @@ func (m *Member) Get(ctx context.Context, g replica.Get) (quorum.Result, error) 
 		return quorum.Result{}, err
 	}
 	defer leave()
-	began := time.Now()
+	began := clock.Now()
 	r, err := c.Get(ctx, g)
 	m.stats.observe("get", began, err)
 	return r, err
@@ -44,7 +45,7 @@ func (m *Member) Write(ctx context.Context, w replica.Write) (quorum.Result, err
 		return quorum.Result{}, err
 	}
 	defer leave()
-	began, op := time.Now(), "put"
+	began, op := clock.Now(), "put"
 	if w.Delete {
 		op = "delete"
 	}
@@ -60,7 +61,7 @@ func (m *Member) List(ctx context.Context, p ring.PartitionID, ask replica.List,
 		return quorum.List{}, err
 	}
 	defer leave()
-	began := time.Now()
+	began := clock.Now()
 	r, err := c.List(ctx, p, ask, o)
 	m.stats.observe("list", began, err)
 	return r, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer"
 	"github.com/ringd/ringd/quorum"
 	"github.com/ringd/ringd/replica"
@@ -126,7 +127,7 @@ func (c *coordinator) viewOf(ctx context.Context, p ring.PartitionID, typeName s
 	if !state.Ring.HasOwners() {
 		return quorum.View{}, ring.Epoch{}, replica.Errorf(replica.KindUnavailable, "the cluster's partitions have no owners yet: run ringctl commit once it has at least %d members", state.Ring.Replicas())
 	}
-	now := time.Now()
+	now := clock.Now()
 	v := quorum.View{
 		Self: c.self, Quorums: q, Deadline: now.Add(q.Timeout),
 		ReadAfter: state.Settings.ReadAfter, SloppyAfter: state.Settings.SloppyAfter,
@@ -146,6 +147,9 @@ func (c *coordinator) viewOf(ctx context.Context, p ring.PartitionID, typeName s
 	}
 	for _, id := range c.fallbacks(state, p, q.N) {
 		v.Fallbacks = append(v.Fallbacks, quorum.Candidate{ID: id, Up: id == c.self || c.up(id)})
+		if t.Everywhere {
+			v.Copies = append(v.Copies, id)
+		}
 	}
 	return v, state.Ring.Epoch(), nil
 }

@@ -27,7 +27,7 @@ func (c *coordinator) fallbacks(state *cluster.State, p ring.PartitionID, n int)
 	if prefs == nil || prefs.state != state {
 		prefs = &preferences{state: state}
 		for id, m := range state.Members {
-			if m.Role == cluster.RoleStorage && !m.Leaving && !m.Gone {
+			if storesFor(m) {
 				prefs.members = append(prefs.members, id)
 			}
 		}

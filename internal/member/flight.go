@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer"
 	"github.com/ringd/ringd/quorum"
 	"github.com/ringd/ringd/replica"
@@ -34,7 +35,7 @@ type flight struct {
 
 // launch begins op. The caller receives from the flight's result.
 func (c *coordinator) launch(op quorum.Op, p ring.PartitionID, epoch ring.Epoch, deadline time.Time) *flight {
-	f := &flight{c: c, partition: p, epoch: epoch, deadline: deadline, began: time.Now(), result: make(chan quorum.Result, 1)}
+	f := &flight{c: c, partition: p, epoch: epoch, deadline: deadline, began: clock.Now(), result: make(chan quorum.Result, 1)}
 	f.mu.op = op
 	f.step(replica.Begin{})
 	return f
@@ -46,7 +47,7 @@ func (f *flight) step(e replica.Event) {
 		f.mu.Unlock()
 		return
 	}
-	fx := f.mu.op.Step(time.Now(), e)
+	fx := f.mu.op.Step(clock.Now(), e)
 	if fx.Finished {
 		f.mu.finished = true
 		if f.mu.timer != nil {
@@ -105,10 +106,10 @@ func (c *coordinator) ask(env replica.Envelope, seq uint32, then func(replica.Ev
 		c.local(env, func(answer replica.Envelope) { then(replica.Answer{Seq: seq, Message: answer.Message}) })
 		return
 	}
-	sent := time.Now()
+	sent := clock.Now()
 	_, isRead := env.Message.(replica.Read)
 	c.peers.Send(env, func(answer replica.Envelope, err error) {
-		now := time.Now()
+		now := clock.Now()
 		if isRequest(env.Message) {
 			c.latency.observe(now, env.To, now.Sub(sent), isRead, err == nil)
 		}

@@ -24,6 +24,7 @@ import (
 	ringdv1 "github.com/ringd/ringd/api/ringd/v1"
 	"github.com/ringd/ringd/causal"
 	"github.com/ringd/ringd/cluster"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
@@ -69,7 +70,7 @@ func Start(ctx context.Context, config Config) (*Member, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Member{config: config, began: time.Now(), stats: newStats(), failed: make(chan error, 1)}
+	m := &Member{config: config, began: clock.Now(), stats: newStats(), failed: make(chan error, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.joining, m.endJoining = context.WithCancel(m.ctx)
 	if err := m.start(ctx); err != nil {
@@ -254,11 +255,11 @@ func (m *Member) newCoordinator() *coordinator {
 	}
 }
 
-// typesOf is the n of the bucket types.
+// typesOf is the class of the bucket types.
 func typesOf(state *cluster.State) map[string]int {
 	types := make(map[string]int, len(state.BucketTypes))
 	for name, t := range state.BucketTypes {
-		types[name] = t.N
+		types[name] = t.Class()
 	}
 	return types
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -170,7 +171,7 @@ func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 func (m *mover) take(number uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mu.moving[number] || m.mu.finished[number] || time.Now().Before(m.mu.retryAt[number]) {
+	if m.mu.moving[number] || m.mu.finished[number] || clock.Now().Before(m.mu.retryAt[number]) {
 		return false
 	}
 	m.mu.moving[number] = true
@@ -185,7 +186,7 @@ func (m *mover) release(number uint64, finished bool) {
 	if finished {
 		m.mu.finished[number] = true
 	} else {
-		m.mu.retryAt[number] = time.Now().Add(moveRetry)
+		m.mu.retryAt[number] = clock.Now().Add(moveRetry)
 	}
 }
 
@@ -220,7 +221,7 @@ func (m *mover) loudness(err *replica.Error) slog.Level {
 	if err.Kind == replica.KindAborted || time.Since(m.mu.warned) < warnEvery {
 		return slog.LevelDebug
 	}
-	m.mu.warned = time.Now()
+	m.mu.warned = clock.Now()
 	return slog.LevelWarn
 }
 
@@ -253,7 +254,7 @@ func (m *mover) ask(ctx context.Context, to ring.MemberID, p ring.PartitionID, m
 	done := make(chan replica.Event, 1)
 	m.coord.ask(replica.Envelope{
 		From: m.coord.self, To: to, Epoch: m.coord.node.State().Ring.Epoch(), Partition: p,
-		Deadline: time.Now().Add(answerWithin), Message: message,
+		Deadline: clock.Now().Add(answerWithin), Message: message,
 	}, 0, func(e replica.Event) { done <- e })
 	select {
 	case e := <-done:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/vnode"
@@ -36,6 +37,7 @@ type repairer struct {
 		missing   []handoff.Pair
 		epoch     ring.Epoch
 		every     time.Duration
+		holders   []ring.MemberID   // of copies
 		hinted    map[hintSlot]bool // may have hints; true: under way
 		hintsDue  time.Time
 		connected map[ring.MemberID]bool
@@ -102,7 +104,7 @@ func (r *repairer) run(ctx context.Context) {
 	r.findHints(ctx)
 	every(ctx, repairTick, func() {
 		state := r.coord.node.State()
-		now := time.Now()
+		now := clock.Now()
 		r.follow(now, state)
 		r.startHints(ctx, now, state)
 		r.startExchanges(ctx, now, state)
@@ -116,9 +118,10 @@ func (r *repairer) follow(now time.Time, state *cluster.State) {
 	r.transfers.setRate(state.Settings.TransferRate)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery {
-		r.mu.epoch, r.mu.every = state.Ring.Epoch(), state.Settings.AntiEntropyEvery
-		r.mu.schedule.Set(now, r.mu.every, handoff.Pairs(state.Ring, r.coord.self))
+	holders := copyHolders(state)
+	if r.mu.epoch != state.Ring.Epoch() || r.mu.every != state.Settings.AntiEntropyEvery || !slices.Equal(r.mu.holders, holders) {
+		r.mu.schedule.Set(now, state.Settings.AntiEntropyEvery, handoff.Pairs(state.Ring, r.coord.self, holders))
+		r.mu.epoch, r.mu.every, r.mu.holders = state.Ring.Epoch(), state.Settings.AntiEntropyEvery, holders
 	}
 	for id := range state.Members {
 		up := id == r.coord.self || r.coord.up(id)
@@ -192,7 +195,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		Partition: pair.Partition, Self: r.coord.self, Peer: pair.Peer,
 		SelfSlot: slotOf(owners, r.coord.self), PeerSlot: slotOf(owners, pair.Peer),
 		Replicas: state.Ring.Replicas(), Leaves: replica.Leaves(state.Ring.Partitions()),
-		BucketType: bucketType, Class: state.BucketTypes[bucketType].N,
+		BucketType: bucketType, Class: classOf(state, bucketType),
 		SecondLook: secondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)
@@ -208,7 +211,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 // endedLocked says to the schedules how a comparison ended, or that it did not
 // begin because a vnode was busy with another.
 func (r *repairer) endedLocked(pair handoff.Pair, agreed, busy bool) {
-	now := time.Now()
+	now := clock.Now()
 	for _, s := range []*handoff.Schedule{r.mu.schedule, r.mu.refill} {
 		if busy {
 			s.Busy(now, pair)
@@ -253,7 +256,7 @@ func (r *repairer) findIncomplete(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.missing = missing
-	r.mu.refill.Set(time.Now(), refillEvery, missing)
+	r.mu.refill.Set(clock.Now(), refillEvery, missing)
 }
 
 func slotOf(owners []ring.MemberID, id ring.MemberID) int {
@@ -303,7 +306,7 @@ func (r *repairer) own(ctx context.Context, p ring.PartitionID, fallback bool, m
 	done := make(chan replica.Message, 1)
 	r.coord.local(replica.Envelope{
 		From: r.coord.self, To: r.coord.self, Epoch: r.coord.node.State().Ring.Epoch(), Partition: p, Fallback: fallback,
-		Deadline: time.Now().Add(answerWithin), Message: m,
+		Deadline: clock.Now().Add(answerWithin), Message: m,
 	}, func(answer replica.Envelope) {
 		select {
 		case done <- answer.Message:
@@ -343,7 +346,7 @@ func (r *repairer) checkTree(ctx context.Context, p ring.PartitionID) (treeCheck
 		ask.Started, ask.After = true, a.Last
 	}
 	leaves := replica.Leaves(r.coord.node.State().Ring.Partitions())
-	for class := 1; class <= r.coord.node.State().Ring.Replicas(); class++ {
+	for class := 1; class <= replica.CopyClass(r.coord.node.State().Ring.Replicas()); class++ {
 		for from := uint32(0); from < leaves; from += checkAtOnce {
 			a, ok := r.own(ctx, p, false, replica.CheckSums{
 				Class: class, Range: replica.LeafRange{From: from, To: min(leaves, from+checkAtOnce)},
@@ -432,7 +435,7 @@ func (r *repairer) noteDamage(p ring.PartitionID, k replica.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.mu.damaged[damage{p, k}]; !ok {
-		r.mu.damaged[damage{p, k}] = time.Now()
+		r.mu.damaged[damage{p, k}] = clock.Now()
 		r.stats.damaged.Inc()
 	}
 }
@@ -460,7 +463,7 @@ func (r *repairer) startRestores(ctx context.Context, now time.Time, state *clus
 				r.log.Info("a corrupt record was restored from the other owners", "partition", d.partition, "bucket", d.key.Bucket, "key", d.key.Key)
 				return
 			}
-			r.mu.damaged[d] = time.Now().Add(restoreAfter)
+			r.mu.damaged[d] = clock.Now().Add(restoreAfter)
 			r.log.Error("a corrupt record could not be restored", "partition", d.partition, "bucket", d.key.Bucket, "key", d.key.Key, "error", err)
 		})
 		if !started {
@@ -482,7 +485,7 @@ func (r *repairer) startReaping(ctx context.Context, now time.Time, state *clust
 			r.mu.reapDue = now
 		}
 		p := r.mu.reapNext % n
-		if state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) {
+		if state.Ring.IsOwner(p, state.Ring.Replicas(), r.coord.self) || slices.Contains(r.mu.holders, r.coord.self) {
 			if !r.start(opsMax, func() { r.reap(ctx, p) }) {
 				return
 			}

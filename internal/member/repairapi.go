@@ -9,6 +9,7 @@ import (
 	"github.com/ringd/ringd/api"
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -93,7 +94,7 @@ func (m *Member) Repair(ctx context.Context, what api.RepairScope, report func(a
 		wanted[p] = true
 	}
 	var pairs []handoff.Pair
-	for _, pair := range handoff.Pairs(state.Ring, m.dir.ID()) {
+	for _, pair := range handoff.Pairs(state.Ring, m.dir.ID(), copyHolders(state)) {
 		if wanted[pair.Partition] {
 			pairs = append(pairs, pair)
 		}
@@ -151,7 +152,7 @@ func (m *Member) Transfers() api.Transfers {
 	if r == nil || !m.serving.Load() {
 		return out
 	}
-	now := time.Now()
+	now := clock.Now()
 	for _, t := range r.transfers.snapshot() {
 		out.Running = append(out.Running, api.Transfer{
 			Kind: string(t.Kind), Partition: t.Partition, Slot: t.Slot, From: t.From, To: t.To,
@@ -193,6 +194,7 @@ func (m *Member) Verify(ctx context.Context, what api.RepairScope, list bool, re
 	if err != nil {
 		return err
 	}
+	holders := copyHolders(state)
 	most := 0
 	if list {
 		most = differencesMax
@@ -201,7 +203,7 @@ func (m *Member) Verify(ctx context.Context, what api.RepairScope, list bool, re
 	progress := api.VerifyProgress{PartitionsTotal: len(partitions)}
 	each(ctx, state.Settings.TransferConcurrency, partitions, func(p ring.PartitionID) {
 		v := handoff.NewVerify(handoff.VerifyConfig{
-			Partition: p, Owners: state.Ring.Owners(p), Types: typesOf(state), BucketType: what.BucketType,
+			Partition: p, Owners: state.Ring.Owners(p), Copies: besides(state.Ring, p, holders), Types: typesOf(state), BucketType: what.BucketType,
 			SecondLook: handoff.SecondLook, DifferencesMax: most,
 		})
 		rerr := r.transfers.run(ctx, p, v)

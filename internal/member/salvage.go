@@ -11,6 +11,7 @@ import (
 	"github.com/ringd/ringd/api"
 	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/storage"
@@ -235,7 +236,7 @@ func (s *salvage) hint(ctx context.Context, p ring.PartitionID, slot int, item r
 	answers := make(chan replica.Message, 1)
 	s.coord.local(replica.Envelope{
 		From: s.coord.self, To: s.coord.self, Epoch: s.coord.node.State().Ring.Epoch(), Partition: p, Fallback: true,
-		Deadline: time.Now().Add(answerWithin), Message: replica.Store{Key: item.Key, Slot: slot, Object: item.Object},
+		Deadline: clock.Now().Add(answerWithin), Message: replica.Store{Key: item.Key, Slot: slot, Object: item.Object},
 	}, func(a replica.Envelope) { answers <- a.Message })
 	timer := time.NewTimer(answerWithin)
 	defer timer.Stop()

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/ringd/ringd/handoff"
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 )
@@ -64,7 +65,7 @@ func (t *transfers) Take(now time.Time, bytes int) time.Duration {
 
 // run drives an op to its end, or until ctx ends.
 func (t *transfers) run(ctx context.Context, p ring.PartitionID, op handoff.Op) *replica.Error {
-	tr := &transfer{op: op, began: time.Now()}
+	tr := &transfer{op: op, began: clock.Now()}
 	t.mu.Lock()
 	t.mu.running[tr] = struct{}{}
 	t.mu.Unlock()
@@ -88,14 +89,14 @@ func (t *transfers) run(ctx context.Context, p ring.PartitionID, op handoff.Op) 
 	defer timer.Stop()
 	var e replica.Event = replica.Begin{}
 	for {
-		fx := op.Step(time.Now(), e)
+		fx := op.Step(clock.Now(), e)
 		tr.mu.Lock()
 		tr.mu.progress = op.Progress()
 		tr.mu.Unlock()
 		for _, s := range fx.Sends {
 			t.coord.ask(replica.Envelope{
 				From: t.coord.self, To: s.To, Epoch: epoch, Partition: p, Fallback: s.Fallback,
-				Deadline: time.Now().Add(answerWithin), Message: s.Message,
+				Deadline: clock.Now().Add(answerWithin), Message: s.Message,
 			}, s.Seq, then)
 		}
 		if fx.Finished {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer/peerpb"
 	"github.com/ringd/ringd/replica"
 )
@@ -20,7 +21,7 @@ type flying struct {
 // take moves a frame's worth of requests from the queue to the flight.
 func (ln *lane) take(s *session, buf []item) []item {
 	c := &ln.link.t.config
-	now := time.Now()
+	now := clock.Now()
 	var late []item
 	ln.mu.Lock()
 	for bytes := 0; ln.mu.session == s && ln.mu.queue.len() > 0 && bytes < c.FrameBytes; {
@@ -89,7 +90,7 @@ func (ln *lane) receive(s *session) error {
 		if err != nil {
 			return fromStatus(err)
 		}
-		if err := ln.settle(s, frame, time.Now()); err != nil {
+		if err := ln.settle(s, frame, clock.Now()); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer/peerpb"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
@@ -104,7 +105,7 @@ func (in *incoming) receive() error {
 			return err
 		}
 		var bytes int
-		envs, bytes, err = decodeFrame(envs[:0], frame, time.Now())
+		envs, bytes, err = decodeFrame(envs[:0], frame, clock.Now())
 		in.link.counters.received(len(envs), bytes)
 		for i := range envs {
 			if kindOf(envs[i].Message) == noRequest {

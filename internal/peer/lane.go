@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 )
 
@@ -113,10 +114,10 @@ func (ln *lane) run() {
 		if ln.left() {
 			return
 		}
-		began := time.Now()
+		began := clock.Now()
 		s, err := t.connect(ln.link, addr)
 		if err == nil {
-			began = time.Now()
+			began = clock.Now()
 			err = ln.serve(s, addr)
 		}
 		if t.ctx.Err() != nil {

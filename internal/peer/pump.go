@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/internal/peer/peerpb"
 )
 
@@ -18,6 +19,10 @@ type frameSender interface {
 // that members are meant to be run over, in bytes per second.
 const stallRate = 1 << 20
 
+// epoch is before any frame. Times are counted from it, and not from 1970, because a wall
+// clock that is set while a frame is being written would make it stalled, or never.
+var epoch = clock.Now().Add(-time.Nanosecond)
+
 // pump is the one writer of a stream.
 type pump struct {
 	stream   frameSender
@@ -28,8 +33,8 @@ type pump struct {
 	// reject takes back an item that can't be encoded.
 	reject func(item, error)
 
-	// began is when the frame that is being written was handed over, in
-	// nanoseconds; 0 if none is. bytes is its size.
+	// began is when the frame that is being written was handed over, in nanoseconds
+	// since epoch; 0 if none is. bytes is its size.
 	began, bytes atomic.Int64
 
 	items []item
@@ -54,7 +59,7 @@ func (p *pump) run(ctx context.Context, wake <-chan struct{}) error {
 			if len(p.items) == 0 {
 				break
 			}
-			if err := p.write(time.Now()); err != nil {
+			if err := p.write(clock.Now()); err != nil {
 				return err
 			}
 		}
@@ -85,7 +90,7 @@ func (p *pump) write(now time.Time) error {
 	}
 	p.frame.Envelopes = p.slots[:n]
 	p.bytes.Store(int64(bytes))
-	p.began.Store(now.UnixNano())
+	p.began.Store(int64(now.Sub(epoch)))
 	err := p.stream.Send(&p.frame)
 	p.began.Store(0)
 	for _, slot := range p.slots[:n] {
@@ -106,5 +111,5 @@ func (p *pump) stalled(now time.Time, after time.Duration) bool {
 		return false
 	}
 	allowed := after + time.Duration(p.bytes.Load())*(time.Second/stallRate)
-	return now.UnixNano()-began > int64(allowed)
+	return now.Sub(epoch)-time.Duration(began) > allowed
 }

@@ -96,19 +96,6 @@ func (c *Cluster) WaitServing() {
 	}
 }
 
-// Running reports whether the process was started and has not ended.
-func (p *Process) Running() bool {
-	if p.cmd == nil {
-		return false
-	}
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
-}
-
 // Addrs are the gRPC addresses of the members that run.
 func (c *Cluster) Addrs() []string {
 	var addrs []string

@@ -2,7 +2,7 @@ package proctest
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,11 +13,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ringd/ringd/internal/process"
 )
 
 // Within bounds every wait of this package: generous, for machines that do
 // other work.
 const Within = 60 * time.Second
+
+// stopWithin is a little more than a member gives itself for a clean stop.
+const stopWithin = 15 * time.Second
 
 var built struct {
 	once sync.Once
@@ -55,46 +60,36 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Endpoints is where a member serves, as it writes it into its data directory.
-type Endpoints struct {
-	GRPC   string `json:"grpc"`
-	Gossip string `json:"gossip"`
-	HTTP   string `json:"http"`
-}
+// Endpoints is where a member serves.
+type Endpoints = process.Endpoints
 
-// Process is a ringd process.
+// Process is a ringd process that ends with its test.
 type Process struct {
-	Name string
-	Dir  string // its data directory
-	At   Endpoints
-
-	t    testing.TB
-	args []string
-	wrap []string // command that the program is run by, such as ip netns exec
-	host string
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{}
-	err  error // of Wait, once done is closed
+	process.Process
+	t   testing.TB
+	log *logBuffer // of the process that was started last
 }
 
 // Option changes how a process is started.
 type Option func(*Process)
 
 // Host makes the process listen on an address other than 127.0.0.1.
-func Host(ip string) Option { return func(p *Process) { p.host = ip } }
+func Host(ip string) Option { return func(p *Process) { p.Host = ip } }
 
 // Wrap runs the program by a command, such as "ip", "netns", "exec", NAME.
-func Wrap(command ...string) Option { return func(p *Process) { p.wrap = command } }
+func Wrap(command ...string) Option { return func(p *Process) { p.Wrap = command } }
+
+// Program runs that ringd instead of one built from the present source.
+func Program(path string) Option { return func(p *Process) { p.Program = path } }
 
 // Args adds arguments.
 func Args(args ...string) Option {
-	return func(p *Process) { p.args = append(p.args, args...) }
+	return func(p *Process) { p.Args = append(p.Args, args...) }
 }
 
 // New describes a member that is not started yet.
 func New(t testing.TB, name, dir string, options ...Option) *Process {
-	p := &Process{Name: name, Dir: dir, t: t, host: "127.0.0.1"}
+	p := &Process{Process: process.Process{Name: name, Dir: dir, Host: "127.0.0.1"}, t: t}
 	for _, o := range options {
 		o(p)
 	}
@@ -107,28 +102,20 @@ func New(t testing.TB, name, dir string, options ...Option) *Process {
 	return p
 }
 
+// At describes a member that something else runs: it can be asked, not started.
+func At(name string, at Endpoints) *Process {
+	return &Process{Process: process.Process{Name: name, At: at}}
+}
+
 // Start runs the process with further arguments for this time, and returns
 // once it serves. It fails the test if the process ends before that.
 func (p *Process) Start(args ...string) {
 	p.t.Helper()
 	p.begin(args)
-	deadline := time.Now().Add(Within)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if raw, err := os.ReadFile(filepath.Join(p.Dir, "endpoints.json")); err == nil {
-			if json.Unmarshal(raw, &p.At) == nil {
-				return
-			}
-		}
-		select {
-		case <-p.done:
-			p.t.Fatalf("%s ended before it served: %v\n%s", p.Name, p.err, p.log.tail(4000))
-		case <-tick.C:
-			if time.Now().After(deadline) {
-				p.t.Fatalf("%s does not serve after %v", p.Name, Within)
-			}
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	if err := p.Serving(ctx); err != nil {
+		p.t.Fatalf("%v\n%s", err, p.log.tail(4000))
 	}
 }
 
@@ -138,84 +125,59 @@ func (p *Process) StartRefused(args ...string) string {
 	p.t.Helper()
 	p.begin(args)
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-time.After(Within):
 		p.t.Fatalf("%s was not refused within %v\n%s", p.Name, Within, p.log.tail(4000))
 	}
 	var exit *exec.ExitError
-	if !errors.As(p.err, &exit) {
-		p.t.Fatalf("%s ended with %v, want an exit code", p.Name, p.err)
+	if !errors.As(p.Err(), &exit) {
+		p.t.Fatalf("%s ended with %v, want an exit code", p.Name, p.Err())
 	}
 	return p.log.tail(8000)
 }
 
 func (p *Process) begin(args []string) {
 	p.t.Helper()
-	if p.cmd != nil {
-		select {
-		case <-p.done:
-		default:
-			p.t.Fatalf("%s runs already", p.Name)
-		}
+	if p.Program == "" {
+		p.Program = Binary(p.t, "ringd")
 	}
-	_ = os.Remove(filepath.Join(p.Dir, "endpoints.json"))
-	any := p.host + ":0"
-	line := append([]string{}, p.wrap...)
-	line = append(line, Binary(p.t, "ringd"), "--name", p.Name, "--data-dir", p.Dir,
-		"--listen", any, "--gossip", any, "--http", any)
-	line = append(line, p.args...)
-	line = append(line, args...)
-	p.cmd = exec.Command(line[0], line[1:]...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p.log, p.done = new(logBuffer), make(chan struct{})
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	if !p.Running() {
+		p.log = new(logBuffer)
+		p.Output = p.log
+	}
+	if err := p.Begin(args...); err != nil {
 		p.t.Fatal(err)
 	}
-	cmd, done := p.cmd, p.done
-	go func() {
-		p.err = cmd.Wait()
-		close(done)
-	}()
 }
 
 // Signal sends a signal to the process.
 func (p *Process) Signal(s syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatalf("%s: signal %v: %v", p.Name, s, err)
+	if err := p.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
 	}
-}
-
-// Kill ends the process as kill -9 does, and returns when it is gone. It does
-// nothing if it isn't running.
-func (p *Process) Kill() {
-	if p.cmd == nil || p.cmd.Process == nil {
-		return
-	}
-	select {
-	case <-p.done:
-		return
-	default:
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	<-p.done
 }
 
 // Stop ends the process cleanly, and fails the test if that takes longer than
 // it may.
 func (p *Process) Stop() {
 	p.t.Helper()
-	began := time.Now()
-	p.Signal(syscall.SIGTERM)
+	if err := p.Process.Stop(stopWithin); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// Ended waits until the process has ended by itself, and fails the test unless that
+// was without an error.
+func (p *Process) Ended() {
+	p.t.Helper()
 	select {
-	case <-p.done:
-		if p.err != nil {
-			p.t.Errorf("%s stopped with %v", p.Name, p.err)
+	case <-p.Done():
+		if err := p.Err(); err != nil {
+			p.t.Errorf("%s ended with %v:\n%s", p.Name, err, p.log.tail(4<<10))
 		}
-	case <-time.After(15 * time.Second):
-		p.t.Errorf("%s did not stop within %v", p.Name, time.Since(began))
-		p.Kill()
+	case <-time.After(Within):
+		p.t.Fatalf("%s did not end within %v:\n%s", p.Name, Within, p.log.tail(4<<10))
 	}
 }
 
@@ -244,21 +206,4 @@ func (b *logBuffer) tail(n int) string {
 		s = "..." + s[len(s)-n:]
 	}
 	return strings.TrimSpace(s)
-}
-
-// Pid of the process.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
-
-// Ended waits until the process has ended by itself, and fails the test unless that
-// was without an error.
-func (p *Process) Ended() {
-	p.t.Helper()
-	select {
-	case <-p.done:
-		if p.err != nil {
-			p.t.Errorf("%s ended with %v:\n%s", p.Name, p.err, p.log.tail(4<<10))
-		}
-	case <-time.After(Within):
-		p.t.Fatalf("%s did not end within %v:\n%s", p.Name, Within, p.log.tail(4<<10))
-	}
 }

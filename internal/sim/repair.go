@@ -50,7 +50,7 @@ func (w *world) repairNow(m *member) {
 
 func (m *member) pairs(p ring.PartitionID) []handoff.Pair {
 	var pairs []handoff.Pair
-	for _, pair := range handoff.Pairs(m.w.ring, m.id) {
+	for _, pair := range handoff.Pairs(m.w.ring, m.id, nil) {
 		if pair.Partition == p {
 			pairs = append(pairs, pair)
 		}
@@ -196,7 +196,7 @@ func (w *world) deliverAll() {
 func (w *world) exchangeAll() int {
 	sent := 0
 	for _, m := range w.members {
-		for _, pair := range handoff.Pairs(w.ring, m.id) {
+		for _, pair := range handoff.Pairs(w.ring, m.id, nil) {
 			m.exchange(pair, func(x *handoff.Exchange, err *replica.Error) {
 				if err != nil {
 					w.check.violate("%s: owners are not compared: %v", m.name, err)

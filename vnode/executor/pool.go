@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"time"
 
+	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/storage"
@@ -219,7 +219,7 @@ func (r *runner) run() {
 				}
 			}
 		}
-		fx := r.machine.Step(time.Now(), events, r.engine)
+		fx := r.machine.Step(clock.Now(), events, r.engine)
 		clear(events)
 		if fx.Batch != nil {
 			c, err := r.engine.Apply(fx.Batch)

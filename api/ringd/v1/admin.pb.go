@@ -760,7 +760,10 @@ type BucketType struct {
 	LastWriteWins  *bool                  `protobuf:"varint,11,opt,name=last_write_wins,json=lastWriteWins,proto3,oneof" json:"last_write_wins,omitempty"`
 	// default_ttl is how long values are there whose put doesn't say; 0 is for
 	// ever.
-	DefaultTtl    *durationpb.Duration `protobuf:"bytes,12,opt,name=default_ttl,json=defaultTtl,proto3" json:"default_ttl,omitempty"`
+	DefaultTtl *durationpb.Duration `protobuf:"bytes,12,opt,name=default_ttl,json=defaultTtl,proto3" json:"default_ttl,omitempty"`
+	// everywhere is n=all: besides the owners, of whom there are as many as the
+	// cluster keeps replicas, all other members hold copies.
+	Everywhere    bool `protobuf:"varint,13,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +880,13 @@ func (x *BucketType) GetDefaultTtl() *durationpb.Duration {
 		return x.DefaultTtl
 	}
 	return nil
+}
+
+func (x *BucketType) GetEverywhere() bool {
+	if x != nil {
+		return x.Everywhere
+	}
+	return false
 }
 
 type CreateBucketTypeRequest struct {
@@ -2014,7 +2024,7 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	"\tfallbacks\x18\x03 \x03(\rR\tfallbacks\"\x10\n" +
 	"\x0eMembersRequest\"=\n" +
 	"\x0fMembersResponse\x12*\n" +
-	"\amembers\x18\x01 \x03(\v2\x10.ringd.v1.MemberR\amembers\"\xeb\x03\n" +
+	"\amembers\x18\x01 \x03(\v2\x10.ringd.v1.MemberR\amembers\"\x8b\x04\n" +
 	"\n" +
 	"BucketType\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\f\n" +
@@ -2030,7 +2040,10 @@ const file_ringd_v1_admin_proto_rawDesc = "" +
 	" \x01(\bH\x01R\x0erepairBlocking\x88\x01\x01\x12+\n" +
 	"\x0flast_write_wins\x18\v \x01(\bH\x02R\rlastWriteWins\x88\x01\x01\x12:\n" +
 	"\vdefault_ttl\x18\f \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"defaultTtlB\t\n" +
+	"defaultTtl\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\r \x01(\bR\n" +
+	"everywhereB\t\n" +
 	"\a_sloppyB\x12\n" +
 	"\x10_repair_blockingB\x12\n" +
 	"\x10_last_write_wins\"P\n" +

@@ -62,6 +62,8 @@ type Anomaly struct {
 	Key      string `json:"key,omitempty"`
 	Ops      []int  `json:"ops,omitempty"` // ids of the operations that show it
 	Text     string `json:"text"`
+	// Cluster: it was seen of the members, and can't be seen in the history.
+	Cluster bool `json:"cluster,omitempty"`
 }
 
 // History is all of a run that a checker sees.

@@ -102,7 +102,7 @@ func (c *count) message() *ringdv1.Count {
 func (a *app) bucketTypeCreate() *cobra.Command {
 	var (
 		flags typeFlags
-		n     uint32
+		n     string
 	)
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -110,9 +110,16 @@ func (a *app) bucketTypeCreate() *cobra.Command {
 		Long: `create makes a bucket type. What is not given takes the cluster's defaults: n is
 its replicas, r, w and dw a quorum, pr and pw none, sloppy, 5 s, and values stay
 for ever. n can't be changed later; "update" changes the rest. NAME is of letters,
-digits, '-', '_' and '.'.`,
+digits, '-', '_' and '.'.
+
+With --n all, every member that stores data holds the type's keys: the owners acknowledge
+writes, as with n at the cluster's replicas; the others hold copies, which are sent
+what is written and compared with the owners every anti_entropy_every. r is one, and
+the member that is asked answers from what it has: quick, also when it is cut off from
+all others, and possibly not the last that was written. Ask with r=quorum for that.`,
 		Example: `  ringctl bucket-type create strict --r quorum --w quorum --pw quorum --no-sloppy
   ringctl bucket-type create cache --n 1 --ttl 1h
+  ringctl bucket-type create flags --n all
   ringctl bucket-type create sessions --last-write-wins --request-timeout 1s`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -122,10 +129,9 @@ digits, '-', '_' and '.'.`,
 				return err
 			}
 			if cmd.Flags().Changed("n") {
-				if n == 0 {
-					return exit.Usagef("--n 0: at least one owner has to keep a key")
+				if t.N, t.Everywhere, err = parseN(n); err != nil {
+					return err
 				}
-				t.N = n
 			}
 			return a.admin(cmd, func(ctx context.Context, admin ringdv1.AdminClient) error {
 				r, err := admin.CreateBucketType(ctx, &ringdv1.CreateBucketTypeRequest{BucketType: t})
@@ -134,8 +140,28 @@ digits, '-', '_' and '.'.`,
 		},
 	}
 	flags.define(cmd)
-	cmd.Flags().Uint32Var(&n, "n", 0, "owners that keep each key (default: the cluster's replicas)")
+	cmd.Flags().StringVar(&n, "n", "", "owners that keep each key, or all for every member (default: the cluster's replicas)")
 	return cmd
+}
+
+// parseN reads how many owners keep each key, or that all members do.
+func parseN(text string) (n uint32, everywhere bool, err error) {
+	if text == "all" {
+		return 0, true, nil
+	}
+	number, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || number == 0 {
+		return 0, false, exit.Usagef("--n %s: use a number from 1, or all", text)
+	}
+	return uint32(number), false, nil
+}
+
+// holders is n as it is printed.
+func holders(t *ringdv1.BucketType) string {
+	if t.GetEverywhere() {
+		return "all"
+	}
+	return number(t.GetN())
 }
 
 func (a *app) bucketTypeUpdate() *cobra.Command {
@@ -237,7 +263,7 @@ func (a *app) printBucketTypes(all []*ringdv1.BucketType) {
 	var rows [][]string
 	for _, t := range all {
 		rows = append(rows, []string{
-			t.GetName(), number(t.GetN()), countText(t.GetR()), countText(t.GetPr()), countText(t.GetW()), countText(t.GetPw()),
+			t.GetName(), holders(t), countText(t.GetR()), countText(t.GetPr()), countText(t.GetW()), countText(t.GetPw()),
 			countText(t.GetDw()), strconv.FormatBool(t.GetSloppy()), fmt.Sprint(t.GetTimeout().AsDuration()),
 			strconv.FormatBool(t.GetRepairBlocking()), strconv.FormatBool(t.GetLastWriteWins()),
 			ttlText(t.GetDefaultTtl().AsDuration()),
