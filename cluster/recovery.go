@@ -23,6 +23,10 @@ type Recovery struct {
 // higher, so that no number on a disk ever stands for two moves.
 const movesLostMax = 1 << 32
 
+// IsOfEarlierLog says that a move was begun before the present recovery generation, so
+// that it may have been finished by a log that was lost.
+func (s *State) IsOfEarlierLog(move uint64) bool { return move/movesLostMax < s.LastMove/movesLostMax }
+
 // log names the log that leads to states like s: that of a recovery generation as
 // one member began it. The first of a cluster has no name.
 func (s *State) log() string {

@@ -219,7 +219,8 @@ func (kv *KV) leftovers(tx *Tx, env replica.Envelope) {
 		tx.FailRead(err)
 		return
 	}
-	tx.AnswerNow(replica.LeftoversAnswer{Any: any})
+	s := v.standing
+	tx.AnswerNow(replica.LeftoversAnswer{Any: any, Owned: any && (s.arrival == 0 || s.settled), Fence: s.fence})
 }
 
 // hasLeftovers says that a vnode without a slot has something of one that it had, or was

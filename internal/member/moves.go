@@ -13,6 +13,7 @@ import (
 	"github.com/ringd/ringd/internal/clock"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
+	"github.com/ringd/ringd/storage"
 )
 
 // mover carries out this member's part in the moves under way: it hands over the
@@ -22,8 +23,12 @@ import (
 type mover struct {
 	repair  *repairer
 	coord   *coordinator
+	store   storage.Reader
 	log     *slog.Logger
 	running sync.WaitGroup
+	// handbacks are of what is to be given back before it is dropped: used where that is
+	// done only.
+	handbacks map[ring.PartitionID]*handback
 
 	mu struct {
 		sync.Mutex
@@ -58,8 +63,8 @@ const (
 	proposeWithin = 5 * time.Second
 )
 
-func newMover(r *repairer) *mover {
-	m := &mover{repair: r, coord: r.coord, log: r.log, proposing: make(chan struct{}, 1)}
+func newMover(r *repairer, store storage.Reader) *mover {
+	m := &mover{repair: r, coord: r.coord, store: store, log: r.log, handbacks: make(map[ring.PartitionID]*handback), proposing: make(chan struct{}, 1)}
 	m.mu.moving = make(map[uint64]bool)
 	m.mu.finished = make(map[uint64]bool)
 	m.mu.retryAt = make(map[uint64]time.Time)
@@ -340,13 +345,18 @@ func (m *mover) isOver(ctx context.Context, p ring.PartitionID) bool {
 	if !ok || !left.Any {
 		return ok
 	}
+	if heldAsOwner(state, left) && !m.giveBack(ctx, state.Ring, p) {
+		return false
+	}
 	for _, id := range state.Ring.Owners(p) {
 		a, ok := m.ask(ctx, id, p, replica.Capture{Look: true}).(replica.CaptureAnswer)
 		if !ok || a.Incomplete {
 			return false
 		}
 	}
-	_, ok = m.repair.own(ctx, p, false, replica.Drop{}).(replica.DropAnswer)
+	if _, ok = m.repair.own(ctx, p, false, replica.Drop{}).(replica.DropAnswer); ok {
+		delete(m.handbacks, p)
+	}
 	return ok
 }
 
