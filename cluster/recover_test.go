@@ -349,6 +349,37 @@ func TestRecoverCutShort(t *testing.T) {
 	mustFollow(t, h, got.State)
 }
 
+// TestOneGenerationBegunTwice: however far the log has come that does not count, its
+// rings are before those of the one that does: what goes by epochs alone, as vnodes
+// do, would else keep the ring that is dropped.
+func TestOneGenerationBegunTwice(t *testing.T) {
+	s := movingState(t)
+	at := s.Members[memberID(1)].JoinedAt
+	low, err := s.recovered(ring.MemberID{0: 0x12, 2: 0x0f}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	high, err := s.recovered(ring.MemberID{0: 0x12, 2: 0x10}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := low.Ring.Epoch()
+	epoch.Number += 1 << 31
+	if low.Ring, err = low.Ring.WithEpoch(epoch); err != nil {
+		t.Fatal(err)
+	}
+	if !high.NewerThan(low) || high.Ring.Epoch().Compare(epoch) <= 0 {
+		t.Errorf("the log that counts has the ring %v, the other one %v", high.Ring.Epoch(), epoch)
+	}
+	again, err := high.recovered(ring.MemberID{}, at)
+	if err == nil {
+		t.Errorf("a recovery by nobody: %v", again.Ring.Epoch())
+	}
+	if again, err = high.recovered(memberID(1), at); err != nil || again.Ring.Epoch().Compare(high.Ring.Epoch()) <= 0 || !again.NewerThan(high) {
+		t.Errorf("the next generation: %v", err)
+	}
+}
+
 // TestRecoveredState: moves are turned back, numbers begin out of reach of those that
 // were lost, and starts that only the lost log counted are believed.
 func TestRecoveredState(t *testing.T) {

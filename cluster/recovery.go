@@ -23,6 +23,10 @@ type Recovery struct {
 // higher, so that no number on a disk ever stands for two moves.
 const movesLostMax = 1 << 32
 
+// IsOfEarlierLog says that a move was begun before the present recovery generation, so
+// that it may have been finished by a log that was lost.
+func (s *State) IsOfEarlierLog(move uint64) bool { return move/movesLostMax < s.LastMove/movesLostMax }
+
 // log names the log that leads to states like s: that of a recovery generation as
 // one member began it. The first of a cluster has no name.
 func (s *State) log() string {
@@ -34,7 +38,7 @@ func (s *State) log() string {
 
 // compareLogs orders states by their logs: a later generation counts more. That two
 // members began the same one is a mistake; then one of them counts, everywhere the
-// same.
+// same, and so do its epochs (see ring.Epoch.NextGeneration).
 func (s *State) compareLogs(other *State) int {
 	by := func(s *State) (id ring.MemberID) {
 		if s.Recovery != nil {
@@ -64,10 +68,8 @@ func (s *State) recovered(by ring.MemberID, at time.Time) (*State, error) {
 	next.Revision++
 	next.LastMove += movesLostMax
 	next.Recovery = &Recovery{By: by, At: at.UTC().Truncate(time.Second)}
-	epoch := next.nextEpoch()
-	epoch.Generation++
 	var err error
-	if next.Ring, err = next.Ring.WithEpoch(epoch); err != nil {
+	if next.Ring, err = next.Ring.WithEpoch(next.Ring.Epoch().NextGeneration(by)); err != nil {
 		return nil, err
 	}
 	return next, next.check()

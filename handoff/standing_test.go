@@ -92,6 +92,56 @@ func TestOwnerThatLacksItsStanding(t *testing.T) {
 	}
 }
 
+// TestOwnerThatDroppedItsSlot, which a recovery gives back to it because nobody was
+// left who knew that it had moved: it answers nothing, least of all "not found",
+// before it has got the data from the others, also after a crash.
+func TestOwnerThatDroppedItsSlot(t *testing.T) {
+	c := newCluster(t)
+	c.fill(20)
+	before := c.ring
+	m := c.beginMove(1, "B", "F", false)
+	if err := c.move(m); err != nil {
+		t.Fatal(err)
+	}
+	c.moves = nil
+	c.arrive(m)
+	if a := c.kept("B", replica.Drop{}); a != (replica.DropAnswer{}) {
+		t.Fatalf("%+v", a)
+	}
+	if a, ok := c.kept("B", replica.Leftovers{}).(replica.LeftoversAnswer); !ok || a.Any {
+		t.Errorf("it has %+v left", a)
+	}
+	var err error
+	if c.ring, err = before.WithEpoch(c.ring.Epoch().NextGeneration(c.host("A").id)); err != nil {
+		t.Fatal(err)
+	}
+	c.install()
+	read := func() replica.Message {
+		return c.host("B").ask(c.host("A"), false, replica.Read{Key: key("k0001")})
+	}
+	if a, ok := read().(replica.Failure); !ok {
+		t.Errorf("it answers %+v without data", a)
+	}
+	c.host("B").crash()
+	for _, name := range []string{"A", "B", "C"} {
+		if _, ok := c.kept(name, replica.Inherit{Rebuild: true}).(replica.InheritAnswer); !ok {
+			t.Fatalf("%s was not told", name)
+		}
+	}
+	if _, ok := read().(replica.Failure); !ok {
+		t.Error("it answers reads before it was compared")
+	}
+	if got := c.values("A", "k0001"); len(got) == 0 {
+		t.Error("an owner that kept its slot lost it")
+	}
+	for _, other := range []string{"A", "C"} {
+		c.agree("B", other)
+	}
+	if a, ok := read().(replica.ReadAnswer); !ok || len(a.Context) == 0 {
+		t.Errorf("it answers %+v", a)
+	}
+}
+
 // TestIncompleteOwnerHandsNothingOver: the new owner would answer "not found" for
 // what the former one had acknowledged and lost.
 func TestIncompleteOwnerHandsNothingOver(t *testing.T) {

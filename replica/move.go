@@ -89,7 +89,14 @@ type HeardAnswer struct{}
 type Leftovers struct{}
 
 // LeftoversAnswer tells.
-type LeftoversAnswer struct{ Any bool }
+type LeftoversAnswer struct {
+	Any bool
+	// Owned: some of it may have been acknowledged by the vnode as an owner. Fence is
+	// the move that took the slot away; 0 for none, as when a recovery goes back to a
+	// ring of before: then nobody else may hold it.
+	Owned bool
+	Fence uint64
+}
 
 // Drop gives up what a vnode that owns no slot holds, hints excepted.
 type Drop struct{}

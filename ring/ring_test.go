@@ -243,3 +243,20 @@ func BenchmarkPreference(b *testing.B) {
 		r.Preference(17, 3, nil)
 	}
 }
+
+// TestNextGeneration: of one generation begun by two members, all epochs of the
+// higher id are later, and none is past what JSON readers keep.
+func TestNextGeneration(t *testing.T) {
+	before := ring.Epoch{Generation: 1, Number: 17}
+	low, high := before.NextGeneration(ring.MemberID{0: 0xff, 1: 0xff, 2: 0xef}), before.NextGeneration(ring.MemberID{0: 0xff, 1: 0xff, 2: 0xff})
+	low.Number += 1<<32 - 2
+	if before.Compare(low) >= 0 || low.Compare(high) >= 0 || high.Number >= 1<<53 {
+		t.Errorf("%v, %v, %v", before, low, high)
+	}
+	if next := high.NextGeneration(ring.MemberID{15: 1}); high.Compare(next) >= 0 {
+		t.Errorf("%v, then %v", high, next)
+	}
+	if before.String() != "1.17" || high.String() != "2.1/fffff" {
+		t.Errorf("%v, %v", before, high)
+	}
+}

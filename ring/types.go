@@ -3,6 +3,7 @@ package ring
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -67,6 +68,9 @@ type PartitionID uint32
 // Epoch orders the rings of one cluster. A recovery begins a new generation;
 // within a generation every change of the ring has the next number. The zero
 // Epoch is that of a cluster without owners.
+//
+// A recovery's numbers begin with a branch, above the bits that count; that of a
+// cluster's first generation is 0.
 type Epoch struct {
 	Generation uint64 `json:"generation"`
 	Number     uint64 `json:"number"`
@@ -80,5 +84,27 @@ func (e Epoch) Compare(other Epoch) int {
 	return cmp.Compare(e.Number, other.Number)
 }
 
-// String returns "generation.number".
-func (e Epoch) String() string { return fmt.Sprintf("%d.%d", e.Generation, e.Number) }
+// branchBits are those of a number that tell the recoveries of one generation apart,
+// above the branchShift bits that count: below 2^53, which all readers of JSON keep.
+const (
+	branchBits  = 20
+	branchShift = 32
+)
+
+// NextGeneration is the first epoch of a generation that by begins after e. The
+// branch is the higher the higher by is: of two members that begin the same
+// generation, all rings of the one with the higher id are later than all of the
+// other's. (Ids that begin with the same 20 bits are not told apart.)
+func (e Epoch) NextGeneration(by MemberID) Epoch {
+	branch := binary.BigEndian.Uint64(by[:8]) >> (64 - branchBits)
+	return Epoch{Generation: max(1, e.Generation) + 1, Number: branch<<branchShift | 1}
+}
+
+// String returns "generation.number", and behind a slash the branch in hex, if there
+// is one.
+func (e Epoch) String() string {
+	if branch := e.Number >> branchShift; branch > 0 {
+		return fmt.Sprintf("%d.%d/%05x", e.Generation, e.Number&(1<<branchShift-1), branch)
+	}
+	return fmt.Sprintf("%d.%d", e.Generation, e.Number)
+}

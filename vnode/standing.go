@@ -15,7 +15,8 @@ import (
 // (design section 9).
 //
 // Invariant: an owner whose slot arrived by a move holds what was acknowledged for
-// it if and only if arrival is that move, settled, and the vnode is not incomplete.
+// it if and only if arrival is that move, settled, and the vnode is not incomplete; one
+// that has had it since the first commit, if it has not dropped it since.
 type standing struct {
 	// arrival is the move by which the slot came, or is coming; 0 for none.
 	arrival uint64
@@ -24,6 +25,9 @@ type standing struct {
 	settled bool
 	// fence is the move that takes the slot away; 0 for none.
 	fence uint64
+	// dropped: the vnode gave up what it held. A ring that gives it the slot all the
+	// same, as one does that a recovery goes back to, gives it one without data.
+	dropped bool
 	// copy: the vnode has no slot, and holds a copy of the keys that all members hold;
 	// whole once it was compared with an owner, until then incomplete.
 	copy bool
@@ -35,8 +39,11 @@ type standing struct {
 // holds says that the vnode has, or is on its own way to, the data of the slot that
 // the ring gives it.
 func (x *Executor) holds(p ring.PartitionID, slot int, v *vnode) bool {
-	arrival := x.ring.Arrival(ring.Slot{Partition: p, Index: slot})
-	return (arrival == 0 && !v.standing.copy) || (v.standing.arrival == arrival && v.standing.settled)
+	arrival, s := x.ring.Arrival(ring.Slot{Partition: p, Index: slot}), v.standing
+	if arrival == 0 {
+		return !s.dropped && !s.copy && (s.arrival == 0 || s.settled)
+	}
+	return s.arrival == arrival && s.settled
 }
 
 // fenced says that the slot of p is being taken away, and that no decision has
@@ -115,7 +122,11 @@ func (kv *KV) inherit(tx *Tx, env replica.Envelope, m replica.Inherit) {
 		tx.Fail(replica.Errorf(replica.KindAborted, "move %d of partition %d to member %v is not under way", m.Move, p, x.config.Self))
 		return
 	}
-	if v.standing.arrival != m.Move {
+	if m.Move == 0 && x.holds(p, slot, v) {
+		tx.AnswerAllCovered(replica.InheritAnswer{}) // as since the first commit
+		return
+	}
+	if v.standing.arrival != m.Move || v.standing.dropped || v.standing.copy {
 		tx.dropHeld(p, v)
 		v.standing = standing{arrival: m.Move}
 		tx.saveStanding(p, v)
@@ -208,7 +219,8 @@ func (kv *KV) leftovers(tx *Tx, env replica.Envelope) {
 		tx.FailRead(err)
 		return
 	}
-	tx.AnswerNow(replica.LeftoversAnswer{Any: any})
+	s := v.standing
+	tx.AnswerNow(replica.LeftoversAnswer{Any: any, Owned: any && (s.arrival == 0 || s.settled), Fence: s.fence})
 }
 
 // hasLeftovers says that a vnode without a slot has something of one that it had, or was
@@ -217,7 +229,7 @@ func (t *Tx) hasLeftovers(p ring.PartitionID, v *vnode) (bool, error) {
 	if v.standing.copy {
 		return false, nil
 	}
-	any := v.standing != standing{}
+	any := v.standing != standing{} && v.standing != standing{dropped: true}
 	lower, upper := storage.DataRange(uint32(p))
 	err := t.Scan(lower, upper, func(_, _ []byte) bool { any = true; return false })
 	return any, err
@@ -235,6 +247,8 @@ func (kv *KV) drop(tx *Tx, env replica.Envelope) {
 		return
 	}
 	tx.dropHeld(p, v)
+	v.standing.dropped = true
+	tx.saveStanding(p, v)
 	tx.notice(NoticeDropped, p, "")
 	tx.AnswerAllCovered(replica.DropAnswer{})
 }
@@ -312,6 +326,9 @@ func (s standing) append(dst []byte) []byte {
 	if s.copy {
 		flags |= 4
 	}
+	if s.dropped {
+		flags |= 8
+	}
 	dst = append(dst, standingVersion, flags)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, s.arrival), s.fence)
 	for _, part := range []string{s.after.Type, s.after.Bucket, s.after.Key} {
@@ -326,7 +343,7 @@ func decodeStanding(src []byte) (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	s.settled, s.started, s.copy = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0
+	s.settled, s.started, s.copy, s.dropped = rest[0]&1 != 0, rest[0]&2 != 0, rest[0]&4 != 0, rest[0]&8 != 0
 	rest = rest[1:]
 	number := func() uint64 {
 		n, size := binary.Uvarint(rest)

@@ -238,7 +238,7 @@ func (m *Member) open(proven bool) error {
 	m.coord = m.newCoordinator()
 	m.repair = newRepairer(m.coord, m.stats.repair, m.config.Logger)
 	m.running.Go(func() { m.repair.run(m.ctx) })
-	m.running.Go(func() { newMover(m.repair, m.store.Reclaim).run(m.ctx) })
+	m.running.Go(func() { newMover(m.repair, m.store).run(m.ctx) })
 	m.running.Go(func() { newSweeper(m).run(m.ctx) })
 	m.running.Go(func() {
 		m.disk.watch(m.ctx, func() int64 { return m.node.State().Settings.DiskReserveBytes }, m.pool.Room)

@@ -23,10 +23,12 @@ import (
 type mover struct {
 	repair  *repairer
 	coord   *coordinator
+	store   moverStore
 	log     *slog.Logger
 	running sync.WaitGroup
-	// reclaim gives the room of a range of the store that was deleted back.
-	reclaim func(ctx context.Context, lower, upper []byte) error
+	// handbacks are of what is to be given back before it is dropped: used where that is
+	// done only.
+	handbacks map[ring.PartitionID]*handback
 
 	mu struct {
 		sync.Mutex
@@ -41,10 +43,18 @@ type mover struct {
 		// the version of the state that last gave reason to think so.
 		doubtful map[ring.PartitionID]uint64
 		dropped  map[ring.PartitionID]bool // whose room was not given back yet
-		version  uint64                    // of the state that was looked at last
-		warned   time.Time
+		// version and generation are of the state that was looked at last.
+		version, generation uint64
+		warned              time.Time
 	}
 	proposing chan struct{} // of capacity 1
+}
+
+// moverStore is where this member's vnodes keep what they have.
+type moverStore interface {
+	storage.Reader
+	// Reclaim gives the room of a range that was deleted back.
+	Reclaim(ctx context.Context, lower, upper []byte) error
 }
 
 const (
@@ -61,8 +71,8 @@ const (
 	proposeWithin = 5 * time.Second
 )
 
-func newMover(r *repairer, reclaim func(ctx context.Context, lower, upper []byte) error) *mover {
-	m := &mover{repair: r, coord: r.coord, log: r.log, reclaim: reclaim, proposing: make(chan struct{}, 1)}
+func newMover(r *repairer, store moverStore) *mover {
+	m := &mover{repair: r, coord: r.coord, store: store, log: r.log, handbacks: make(map[ring.PartitionID]*handback), proposing: make(chan struct{}, 1)}
 	m.mu.moving = make(map[uint64]bool)
 	m.mu.finished = make(map[uint64]bool)
 	m.mu.retryAt = make(map[uint64]time.Time)
@@ -106,8 +116,13 @@ func (m *mover) follow(state *cluster.State) {
 	if m.mu.version == state.Version {
 		return
 	}
-	first := m.mu.version == 0
-	m.mu.version = state.Version
+	// A recovery may go back to owners of before.
+	generation := state.Ring.Epoch().Generation
+	first := m.mu.version == 0 || m.mu.generation != generation
+	if first {
+		clear(m.mu.begun)
+	}
+	m.mu.version, m.mu.generation = state.Version, generation
 	underway := make(map[uint64]bool)
 	for _, move := range state.Moves {
 		underway[move.Number] = true
@@ -132,8 +147,9 @@ func (m *mover) follow(state *cluster.State) {
 	}
 }
 
-// beginArrivals tells the vnodes of slots that came by a move, once each: one that
-// does not hold the slot's data has to get them from the other owners.
+// beginArrivals tells the vnodes of slots that came by a move, or came back by a
+// recovery, once each: one that does not hold the slot's data has to get them from the
+// other owners.
 func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 	incomplete := false
 	for p := range state.Ring.Partitions() {
@@ -144,8 +160,9 @@ func (m *mover) beginArrivals(ctx context.Context, state *cluster.State) {
 		slot := ring.Slot{Partition: ring.PartitionID(p), Index: index}
 		arrival := state.Ring.Arrival(slot)
 		m.mu.Lock()
-		known := arrival == 0 || m.mu.begun[slot] == arrival
+		begun, ok := m.mu.begun[slot]
 		m.mu.Unlock()
+		known := ok && begun == arrival || arrival == 0 && state.Recovery == nil
 		if known {
 			continue
 		}
@@ -338,14 +355,17 @@ func (m *mover) isOver(ctx context.Context, p ring.PartitionID) bool {
 	if !ok || !left.Any {
 		return ok
 	}
+	if heldAsOwner(state, left) && !m.giveBack(ctx, state.Ring, p) {
+		return false
+	}
 	for _, id := range state.Ring.Owners(p) {
 		a, ok := m.ask(ctx, id, p, replica.Capture{Look: true}).(replica.CaptureAnswer)
 		if !ok || a.Incomplete {
 			return false
 		}
 	}
-	_, ok = m.repair.own(ctx, p, false, replica.Drop{}).(replica.DropAnswer)
-	if ok {
+	if _, ok = m.repair.own(ctx, p, false, replica.Drop{}).(replica.DropAnswer); ok {
+		delete(m.handbacks, p)
 		m.mu.Lock()
 		m.mu.dropped[p] = true
 		m.mu.Unlock()
@@ -366,7 +386,7 @@ func (m *mover) giveBackRoom(ctx context.Context) {
 	}
 	for _, p := range dropped {
 		for _, r := range storage.HeldRanges(uint32(p)) {
-			if err := m.reclaim(ctx, r.Lower, r.Upper); err != nil {
+			if err := m.store.Reclaim(ctx, r.Lower, r.Upper); err != nil {
 				if ctx.Err() == nil {
 					m.log.Warn("the room of a partition that was dropped could not be given back yet", "partition", p, "error", err)
 				}

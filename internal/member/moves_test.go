@@ -145,3 +145,38 @@ func TestDoubtOutlastsAnOlderLook(t *testing.T) {
 		t.Error("a partition is doubted for ever")
 	}
 }
+
+// TestGenerationIsLookedAtAnew: the owners that a recovery goes back to may have lost
+// their slots since, and anybody may hold what is not theirs any more.
+func TestGenerationIsLookedAtAnew(t *testing.T) {
+	self := ring.MemberID{1}
+	r, err := ring.New(ring.Config{Seed: 1, Partitions: 8, Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots := make([][]ring.MemberID, 8)
+	for p := range slots {
+		slots[p] = []ring.MemberID{self}
+	}
+	if r, err = r.WithSlots(ring.Epoch{Generation: 1, Number: 1}, slots); err != nil {
+		t.Fatal(err)
+	}
+	m := newMover(&repairer{coord: &coordinator{self: self}}, nil)
+	m.follow(&cluster.State{Version: 1, Ring: r})
+	for p := range r.Partitions() {
+		m.trust(ring.PartitionID(p), 1)
+	}
+	slot := ring.Slot{Partition: 3}
+	m.mu.begun[slot] = 5
+	m.follow(&cluster.State{Version: 2, Ring: r})
+	if len(m.mu.doubtful) > 0 || m.mu.begun[slot] != 5 {
+		t.Errorf("within a generation, %d partitions are doubted, and %v are told of", len(m.mu.doubtful), m.mu.begun)
+	}
+	if r, err = r.WithEpoch(r.Epoch().NextGeneration(self)); err != nil {
+		t.Fatal(err)
+	}
+	m.follow(&cluster.State{Version: 3, Ring: r})
+	if len(m.mu.doubtful) != r.Partitions() || len(m.mu.begun) > 0 {
+		t.Errorf("in a new generation, %d partitions are doubted, and %v are told of", len(m.mu.doubtful), m.mu.begun)
+	}
+}

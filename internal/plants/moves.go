@@ -57,8 +57,8 @@ var moves = []Plant{
 		Mistake: "a slot's owner by the ring answers whether it settled for that move or not",
 		Edits: []Edit{{
 			File: "vnode/standing.go",
-			Old:  "return (arrival == 0 && !v.standing.copy) || (v.standing.arrival == arrival && v.standing.settled)",
-			New:  "return arrival == 0 || v.standing.arrival <= arrival",
+			Old:  "return s.arrival == arrival && s.settled",
+			New:  "return s.arrival <= arrival",
 		}},
 	},
 }

@@ -62,3 +62,11 @@ func TestSalvage(t *testing.T) {
 	damaged.ObjectsLeft = 4
 	s.fails(exit.Failed, "4 objects are left", "salvage", "dir")
 }
+
+func TestEpochOfARecovery(t *testing.T) {
+	for number, want := range map[uint64]string{17: "2.17", 0xc4f1<<32 | 17: "2.17/0c4f1"} {
+		if got := epoch(&ringdv1.Epoch{Generation: 2, Number: number}); got != want {
+			t.Errorf("%#x is shown as %q", number, got)
+		}
+	}
+}

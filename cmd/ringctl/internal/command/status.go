@@ -128,8 +128,14 @@ func highestWire(s *ringdv1.StatusResponse) string {
 	return fmt.Sprintf(", up to %d once all members speak it", highest)
 }
 
+// epoch is generation.number, and behind a slash the branch that a recovery gave the
+// upper bits of the number.
 func epoch(e *ringdv1.Epoch) string {
-	return fmt.Sprintf("%d.%d", e.GetGeneration(), e.GetNumber())
+	number, branch := e.GetNumber()&0xffffffff, e.GetNumber()>>32
+	if branch > 0 {
+		return fmt.Sprintf("%d.%d/%05x", e.GetGeneration(), number, branch)
+	}
+	return fmt.Sprintf("%d.%d", e.GetGeneration(), number)
 }
 
 // summary counts members by how they are.
