@@ -27,6 +27,8 @@ type repairer struct {
 	running   sync.WaitGroup // ops begun by the loop
 	// slots bounds the ops that run at once; it is as long as it is set to be.
 	busy chan struct{}
+	// finding is held by findIncomplete: what was looked at last counts.
+	finding sync.Mutex
 
 	mu struct {
 		sync.Mutex
@@ -229,6 +231,8 @@ func (r *repairer) endedLocked(pair handoff.Pair, agreed, busy bool) {
 // ended before all had come back. Of those the indexes are set right first: they
 // went with the data. Then they are compared with all other owners, soon.
 func (r *repairer) findIncomplete(ctx context.Context) {
+	r.finding.Lock()
+	defer r.finding.Unlock()
 	state := r.coord.node.State()
 	// All are asked before any is seen to: others compare themselves with them, too,
 	// and one that is whole by then does not tell any more.
