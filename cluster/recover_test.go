@@ -392,6 +392,9 @@ func TestRecoveredState(t *testing.T) {
 	if next.LastMove < last+movesLostMax || slices.ContainsFunc(next.Moves, func(m replica.Move) bool { return !m.Rebuild }) || !next.NewerThan(s) || s.NewerThan(next) {
 		t.Errorf("last move %d, moves %v", next.LastMove, next.Moves)
 	}
+	if !next.IsOfEarlierLog(last) || !next.IsOfEarlierLog(last+1000) || next.IsOfEarlierLog(next.LastMove+1) || s.IsOfEarlierLog(last) {
+		t.Errorf("moves up to %d, or lost after them, are taken for those of the new generation, or the other way round", last)
+	}
 	start := StartMember{ID: memberID(1), Before: next.Members[memberID(1)].Starts + 3, Nonce: "n", GRPC: "a:1", Weight: 1, Wire: 3, Capabilities: CapabilitiesOf(3)}
 	if _, err := s.Apply(Command{StartMember: &start}); err == nil {
 		t.Error("without a recovery, a start that nobody counted was believed")

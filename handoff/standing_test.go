@@ -105,6 +105,9 @@ func TestOwnerThatDroppedItsSlot(t *testing.T) {
 	}
 	c.moves = nil
 	c.arrive(m)
+	if a := c.kept("B", replica.Leftovers{}); a != (replica.LeftoversAnswer{Any: true, Owned: true, Fence: m.Number}) {
+		t.Errorf("after the move, it has %+v left", a)
+	}
 	if a := c.kept("B", replica.Drop{}); a != (replica.DropAnswer{}) {
 		t.Fatalf("%+v", a)
 	}
@@ -121,6 +124,9 @@ func TestOwnerThatDroppedItsSlot(t *testing.T) {
 	}
 	if a, ok := read().(replica.Failure); !ok {
 		t.Errorf("it answers %+v without data", a)
+	}
+	if a := c.kept("F", replica.Leftovers{}); a != (replica.LeftoversAnswer{Any: true, Owned: true}) {
+		t.Errorf("who lost the slot has %+v left", a)
 	}
 	c.host("B").crash()
 	for _, name := range []string{"A", "B", "C"} {
@@ -275,5 +281,20 @@ func TestRebuildThatMaySettleForLess(t *testing.T) {
 				t.Errorf("%d sources, restarts %v: it answers %+v", sources, restarts, a)
 			}
 		}
+	}
+}
+
+// TestWhatWasNeverOwned: who was to get a slot by a move that was turned back
+// acknowledged nothing of it.
+func TestWhatWasNeverOwned(t *testing.T) {
+	c := newCluster(t)
+	c.fill(20)
+	m := c.beginMove(1, "B", "F", false)
+	if _, ok := c.host("F").ask(c.host("B"), false, replica.Inherit{Move: m.Number}).(replica.InheritAnswer); !ok {
+		t.Fatal("the move did not begin")
+	}
+	c.endMove(m, true)
+	if a := c.kept("F", replica.Leftovers{}); a != (replica.LeftoversAnswer{Any: true}) {
+		t.Errorf("it has %+v left", a)
 	}
 }
