@@ -155,7 +155,7 @@ func TestCopyForgetsWhatWasDeleted(t *testing.T) {
 }
 
 // TestCopyIsNoWitness: what a copy lacks though it had seen it, an owner does not take for
-// deleted.
+// deleted; nor what it left out of a write that came after.
 func TestCopyIsNoWitness(t *testing.T) {
 	c := everywhere(t)
 	c.putAll("k", "v", nil, "B", "C", "F", "G")
@@ -171,8 +171,11 @@ func TestCopyIsNoWitness(t *testing.T) {
 	f.disk.Sync()
 	f.start()
 	c.copies()
+	c.putAll("k", "w", nil, "B", "C", "F", "G")
+	c.copies()
+	c.copies()
 	for _, owner := range []string{"A", "B", "C"} {
-		c.wantCopy(owner, "k", "v")
+		c.wantCopy(owner, "k", "v", "w")
 	}
 }
 

@@ -200,14 +200,19 @@ func (kv *KV) receive(tx *Tx, p ring.PartitionID, k replica.Key, incoming causal
 
 // receiveOver is receive with the record that the vnode has.
 func (kv *KV) receiveOver(tx *Tx, p ring.PartitionID, k replica.Key, r record, incoming causal.Object, encoded []byte) (changed bool, err error) {
-	seen, err := tx.seenBy(p)
+	v, err := tx.vnode(p)
 	if err == nil {
 		err = tx.CheckOwnDots(p, incoming.Context)
 	}
 	if err != nil {
 		return false, err
 	}
-	after, outcome := causal.Receive(r.object, seen, incoming)
+	after, outcome := causal.Receive(r.object, v.own.all(), incoming)
+	if v.standing.copy && outcome != causal.Unchanged {
+		// What a copy left out because it has seen it would stay in the context of what it
+		// keeps, and an owner that is given that would take it for overwritten.
+		after, outcome = causal.MergeOutcome(r.object, incoming)
+	}
 	if outcome == causal.Unchanged {
 		return false, nil
 	}
