@@ -12,6 +12,13 @@ BENCH ?= .
 BENCHTIME ?= 1s
 PKG ?= ./...
 
+# What "make sim" runs: so many simulated runs, the first with this seed, SIDE of them
+# side by side. SEED=... RUNS=1 replays one, and leaves its history in HISTORY.
+SEED ?= 1
+RUNS ?= 1000
+SIDE ?= 2
+HISTORY ?=
+
 LINT := $(GO) tool -modfile=tools/lint/go.mod
 BUF := $(GO) tool -modfile=tools/generate/go.mod buf
 
@@ -24,7 +31,7 @@ MODULE := github.com/ringd/ringd
 RACE_FREE := $(addprefix $(MODULE)/,ring causal replica vnode quorum handoff internal/model internal/model/moves internal/sim internal/imports jepsen)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint generate bench
+.PHONY: help run build test race sim lint generate bench
 
 help: ## show this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +51,9 @@ race: ## the tests of the packages with goroutines, under the race detector
 	packages=$$(printf '%s\n' $$packages | grep -vxF $(addprefix -e ,$(RACE_FREE))); \
 	echo "go test -race -short" $$packages; \
 	CGO_ENABLED=1 $(GO) test -race -short $$packages
+
+sim: ## simulated runs (SEED, RUNS, SIDE, HISTORY)
+	$(GO) test ./internal/sim -run '^TestRuns$$' -count=1 -timeout 0 -v -sim.seed $(SEED) -sim.runs $(RUNS) -sim.fresh 0 -sim.workers $(SIDE) $(if $(HISTORY),-sim.history $(abspath $(HISTORY)))
 
 lint: ## gofumpt, go vet, staticcheck, go.mod tidy and unchanged modules
 	@echo "gofumpt -l ."; files=$$($(LINT) gofumpt -l .) || exit 1; \
