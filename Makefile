@@ -74,7 +74,7 @@ bench: ## benchmarks (BENCH=regexp, PKG=packages, BENCHTIME)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
 
 sim: ## simulated runs of the step machines, each decided by its seed (RUNS, SEED)
-	$(GO) test ./internal/sim -run 'TestRuns$$' -timeout 0 -v -sim.runs $(RUNS) -sim.seed $(SEED)
+	$(GO) test ./internal/sim -run '^TestRuns$$' -count=1 -timeout 0 -v -sim.runs $(RUNS) -sim.seed $(SEED) -sim.workers 2
 
 jepsen: ## one run under faults (WORKLOAD, NEMESIS, TIME, SEED); root has members on hosts of their own
 	$(GO) run ./jepsen run --workload $(WORKLOAD) --nemesis $(NEMESIS) --time $(TIME) --seed $(SEED)

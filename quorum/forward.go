@@ -205,8 +205,9 @@ func (f *Forward) answer(e replica.Answer, fx *Effects) {
 func (f *Forward) failed(i int, err *replica.Error, fx *Effects) {
 	f.fan.order[i].state = failed
 	f.fan.lastErr = err
+	// One that was replaced, and has not answered, may be at it yet.
 	maybe := f.maybe || f.fan.count(outstanding) > 0
-	f.maybe = maybe || err.MaybeApplied
+	f.maybe = f.maybe || err.MaybeApplied
 	if !final(err.Kind) {
 		return
 	}

@@ -177,6 +177,7 @@ var table = []row{
 		within: []string{
 			"internal/sim/...", "ring/...", "causal/...", "crdt/...", "replica/...",
 			"vnode", "quorum", "handoff", "storage/...",
+			"cluster", // for its State, whose commands are functions of state and command; never a Node
 		},
 		outside: []string{xxhash},
 		tests:   []string{"internal/plants"},

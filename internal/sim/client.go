@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,10 @@ type client struct {
 type reading struct {
 	context []byte
 	values  []string
+	// sure are those of values that a write with the context replaces, wherever it is
+	// coordinated: an own write beside siblings that its client has not seen may stay
+	// (causal.Context.Own).
+	sure []string
 }
 
 // operation is one call, over all its attempts.
@@ -45,7 +50,20 @@ type operation struct {
 	basis    reading
 	write    replica.Write
 	options  replica.Options
+	quorums  replica.Quorums
 	attempts int
+	began    time.Time // the last attempt
+	// maybe: some attempt may have been applied.
+	maybe bool
+}
+
+// strictRead and strictWrite say that two owners of three take part.
+func (op *operation) strictRead() bool {
+	return op.quorums.PR >= 2 || (!op.quorums.Sloppy && op.quorums.R >= 2)
+}
+
+func (op *operation) strictWrite() bool {
+	return op.quorums.PW >= 2 || (!op.quorums.Sloppy && op.quorums.W >= 2)
 }
 
 func (w *world) startClients() {
@@ -69,22 +87,20 @@ func (c *client) next() {
 	if rng.IntN(3) == 0 {
 		op.value += strings.Repeat("x", 12) // kept apart
 	}
-	op.write = replica.Write{Key: key(op.key), Value: []byte(op.value), Return: replica.ReturnBody}
+	op.write = replica.Write{Key: key(op.key), Value: []byte(op.value)}
+	if rng.IntN(3) > 0 {
+		op.write.Return = replica.ReturnBody
+	}
 	binary.BigEndian.PutUint64(op.write.Request[:], rng.Uint64())
 	op.write.Request[15] = 1
-	counts := []replica.Count{1, replica.Unset, 1, replica.All}
-	if c.w.config.Emptied {
-		counts[0] = replica.Unset
-	}
-	op.options = replica.Options{R: counts[rng.IntN(4)], W: counts[rng.IntN(2)]}
-	if rng.IntN(3) == 0 {
-		op.options.Sloppy = replica.Off
-	}
-	if rng.IntN(8) == 0 {
-		op.options.RepairBlocking = replica.On
-	}
+	op.options = c.options()
 	op.kind = c.choose(op)
 	op.write.Options = op.options
+	var err error
+	if op.quorums, err = replica.Resolve(replica.NewBucketType(bucketType, c.w.config.Replicas), op.options); err != nil {
+		panic(err)
+	}
+	c.w.check.operations++
 	if !c.openContext(op) {
 		c.finished(op, "refused")
 		return
@@ -95,6 +111,23 @@ func (c *client) next() {
 	c.attempt(op)
 }
 
+// options draws what the operation asks of replicas.
+func (c *client) options() replica.Options {
+	rng := c.w.rng
+	counts := []replica.Count{1, replica.Unset, 1, replica.All}
+	o := replica.Options{R: counts[rng.IntN(4)], W: counts[rng.IntN(2)]}
+	switch rng.IntN(4) {
+	case 0:
+		o.Sloppy = replica.Off
+	case 1:
+		o.R, o.W, o.PR, o.PW = replica.Unset, replica.Unset, 2, 2
+	}
+	if rng.IntN(8) == 0 {
+		o.RepairBlocking = replica.On
+	}
+	return o
+}
+
 // choose draws the kind of operation, and what it builds on.
 func (c *client) choose(op *operation) string {
 	seen := c.seen[op.key]
@@ -103,20 +136,20 @@ func (c *client) choose(op *operation) string {
 		return "get"
 	case n < 60:
 		return "put"
-	case n < 82:
+	case n < 80:
 		op.basis = seen
 		return "put on"
-	case n < 90:
-		op.basis = seen
-		op.write.Delete = true
+	case n < 91:
 		if len(seen.context) == 0 {
 			return "get"
 		}
+		op.basis = seen
+		op.write.Delete = true
 		return "delete"
-	case n < 93:
+	case n < 94:
 		op.write.IfAbsent = true
 		return "put if absent"
-	case n < 96 && len(seen.context) > 0:
+	case n < 97 && len(seen.context) > 0:
 		op.basis = seen
 		op.write.IfMatch = true
 		return "put if match"
@@ -143,7 +176,7 @@ func (c *client) openContext(op *operation) bool {
 	}
 	v, err := causal.Open(c.w.key, bucketType, bucket, op.key, sealed)
 	if err != nil {
-		c.w.reached["context refused"]++
+		c.w.reach("context refused")
 		return false
 	}
 	op.write.Context = v
@@ -156,7 +189,9 @@ func key(k string) replica.Key { return replica.Key{Type: bucketType, Bucket: bu
 // that the outcome is unknown.
 func (c *client) attempt(op *operation) {
 	op.attempts++
-	m := c.w.members[c.w.rng.IntN(len(c.w.members))]
+	op.began = c.w.now
+	in := c.w.where(func(m *member) bool { return !m.out && !m.dead })
+	m := in[c.w.rng.IntN(len(in))]
 	answered := false
 	c.w.log("%s %s %s %q at %s, attempt %d", c.name, op.kind, op.key, op.value, m.name, op.attempts)
 	answer := func(r quorum.Result) {
@@ -166,48 +201,46 @@ func (c *client) attempt(op *operation) {
 		}
 	}
 	c.w.after(opTimeout+50*time.Millisecond, func() {
-		answer(quorum.Result{Err: replica.Errorf(replica.KindUnknown, "no answer")})
+		answer(quorum.Result{Err: &replica.Error{Kind: replica.KindUnknown, Message: "no answer", MaybeApplied: true}})
 	})
-	if !m.up {
+	if !m.serving() {
 		c.w.after(c.w.upTo(time.Millisecond), func() {
 			answer(quorum.Result{Err: replica.Errorf(replica.KindUnavailable, "connection refused")})
 		})
 		return
 	}
 	m.later(c.w.upTo(time.Millisecond), func() {
-		v, p := m.view(key(op.key), op.options, c.w.now.Add(opTimeout))
+		deadline := c.w.now.Add(opTimeout)
 		back := func(r quorum.Result) {
 			// The answer survives the member's end: it is on the wire already.
 			c.w.after(c.w.upTo(time.Millisecond), func() { answer(r) })
 		}
-		m.launch(m.op(v, op), p, v.Deadline, back)
+		if op.kind == "get" {
+			v := m.view(key(op.key), op.options, deadline)
+			m.launch(quorum.NewGet(v.View, key(op.key)), v, back)
+			return
+		}
+		if !m.state.Ring.IsOwner(m.state.Ring.Partition(bucketType, bucket, op.key), c.w.config.Replicas, m.id) {
+			// It may be handed to one owner after another.
+			c.w.check.retried[op.value] = true
+		}
+		m.write(op.write, deadline, false, back)
 	})
-}
-
-func (m *member) op(v quorum.View, op *operation) quorum.Op {
-	if op.kind == "get" {
-		return quorum.NewGet(v, key(op.key))
-	}
-	switch quorum.RouteOf(v, false) {
-	case quorum.RouteForward:
-		// It may be handed to one owner after another.
-		m.w.check.retried[op.value] = true
-		return quorum.NewForward(v, op.write)
-	case quorum.RouteFallback:
-		m.w.reached["coordinated by a fallback"]++
-	}
-	return quorum.NewPut(v, op.write)
 }
 
 func (c *client) answer(op *operation, r quorum.Result) {
 	if r.Err != nil {
-		if (r.Err.Kind == replica.KindUnknown || r.Err.Kind == replica.KindUnavailable) && op.attempts < attemptsMax {
-			c.w.reached["retry"]++
-			c.w.check.retried[op.value] = true
-			c.w.after(c.w.upTo(20*time.Millisecond), func() { c.attempt(op) })
-			return
+		c.failed(op, r.Err)
+		return
+	}
+	w := c.w
+	if op.kind != "get" && op.write.Return == replica.ReturnNothing {
+		w.check.acknowledged(op)
+		read := reading{values: slices.Clone(op.basis.values)}
+		if !op.write.Delete {
+			read.values = append(read.values, op.value)
 		}
-		c.finished(op, r.Err.Kind.String())
+		c.remember(op, read, r.Context)
 		return
 	}
 	visible := causal.Fold(r.Object, causal.FoldOptions{})
@@ -218,22 +251,61 @@ func (c *client) answer(op *operation, r quorum.Result) {
 		}
 	}
 	if len(values) > 1 {
-		c.w.reached["siblings read"]++
+		w.reach("siblings read")
 	}
-	c.w.check.read(op.key, values)
-	c.w.check.gaveContext(op.key, r.Context)
-	if op.kind != "get" {
-		c.w.check.acknowledged(op)
+	w.check.read(op.key, values)
+	if op.kind == "get" {
+		w.check.readBy(op, values)
+	} else {
+		w.check.acknowledged(op)
 	}
-	read := reading{values: values}
-	if !r.Context.Empty() {
-		read.context = causal.Seal(c.w.key, bucketType, bucket, op.key, r.Context)
+	c.remember(op, reading{values: values}, r.Context)
+}
+
+// remember keeps what an answer told the client.
+func (c *client) remember(op *operation, read reading, ctx causal.Context) {
+	c.w.check.gaveContext(op.key, ctx)
+	read.sure = read.values
+	if len(ctx.Own) > 0 {
+		c.w.reach("own write beside siblings that were not seen")
+		read.sure = op.basis.sure
+	}
+	if !ctx.Empty() {
+		read.context = causal.Seal(c.w.key, bucketType, bucket, op.key, ctx)
 	}
 	c.seen[op.key] = read
-	c.finished(op, fmt.Sprintf("%q", values))
+	c.finished(op, fmt.Sprintf("%q", read.values))
+}
+
+func (c *client) failed(op *operation, err *replica.Error) {
+	op.maybe = op.maybe || err.MaybeApplied || err.Kind == replica.KindUnknown
+	switch err.Kind {
+	case replica.KindUnknown, replica.KindUnavailable, replica.KindNotOwner, replica.KindStorage, replica.KindStaleRing:
+		if op.attempts < attemptsMax {
+			c.w.reach("retry")
+			if op.maybe {
+				c.w.check.retried[op.value] = true
+			}
+			c.w.log("%s %s %s: %v: again", c.name, op.kind, op.key, err)
+			c.w.after(c.w.upTo(300*time.Millisecond), func() { c.attempt(op) })
+			return
+		}
+	}
+	switch {
+	case op.maybe:
+		c.w.check.unknown++
+	case op.kind != "get":
+		c.w.check.refused(op)
+	}
+	c.finished(op, fmt.Sprintf("%v: %v", err.Kind, err))
 }
 
 func (c *client) finished(op *operation, outcome string) {
 	c.w.log("%s %s %s: %s", c.name, op.kind, op.key, outcome)
-	c.w.after(c.w.upTo(20*time.Millisecond), c.next)
+	// Most of the time one comes right after the other; then there is a pause.
+	pause := 20 * time.Millisecond
+	if c.w.rng.IntN(4) == 0 {
+		pause = 3500 * time.Millisecond
+	}
+	c.w.after(c.w.upTo(pause), c.next)
 }

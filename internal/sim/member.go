@@ -1,9 +1,10 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
-	"github.com/ringd/ringd/quorum"
+	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/replica"
 	"github.com/ringd/ringd/ring"
 	"github.com/ringd/ringd/storage"
@@ -15,19 +16,32 @@ import (
 // in one log.
 const executorsPerMember = 2
 
-// member is a simulated ringd: its disk outlives its process.
+// member is a simulated ringd: its disk, its directory and the state that it saved
+// outlive its process.
 type member struct {
-	w          *world
-	id         ring.MemberID
-	name       string
-	disk       *simstore.Store
-	startCount uint64
+	w     *world
+	id    ring.MemberID
+	name  string
+	disk  *simstore.Store
+	dir   directory
+	state *cluster.State
+	// former is how the disk was when the process before this one ended.
+	former copied
 
-	up bool
+	// out: it was removed, or has left. dead: its data are gone, or it is refused, and
+	// it never starts again. restored: its disk is a copy from before its last start.
+	out, dead, restored bool
+	up, booting         bool
 	// life counts processes: what was scheduled for an earlier one is dropped.
 	life        int
 	executors   []*executor
 	pausedUntil time.Time
+	lagUntil    time.Time // until when it hears nothing of the log
+	slow        int       // faults that slow its disk down
+	mover       mover
+	heardStarts map[*member]uint64
+	// hintedAt is when hints were first kept for a partition, by epoch.
+	hintedAt map[ring.PartitionID]ring.Epoch
 }
 
 // executor is a vnode.Executor and its mailbox.
@@ -38,45 +52,95 @@ type executor struct {
 }
 
 func newMember(w *world, id ring.MemberID, name string) *member {
-	return &member{w: w, id: id, name: name, disk: simstore.New()}
+	return &member{w: w, id: id, name: name, disk: simstore.New(), state: w.agreed.state, hintedAt: make(map[ring.PartitionID]ring.Epoch)}
 }
 
-// start begins a new process on the member's disk. Proven: its start count was
-// agreed on in time.
-func (m *member) start(proven bool) {
-	m.up = true
-	m.life++
-	if proven {
-		m.startCount++
+func installedOf(s *cluster.State, id ring.MemberID) vnode.Installed {
+	types := make(map[string]int, len(s.BucketTypes))
+	for name, t := range s.BucketTypes {
+		types[name] = t.N
 	}
-	m.pausedUntil = time.Time{}
-	m.executors = nil
+	moves := make(map[ring.PartitionID]replica.Move)
+	for _, move := range s.Active() {
+		moves[move.Partition] = move
+	}
+	return vnode.Installed{Ring: s.Ring, Moves: moves, Leaving: s.Members[id].Leaving, Types: types, HintBytesMax: s.Settings.HintBytesMax}
+}
+
+// serve opens the disk and begins to answer. Proven: this start was agreed on.
+func (m *member) serve(proven bool) {
+	m.booting = false
+	if m.restored {
+		m.w.check.violate("%s serves from a disk that is older than its last start", m.name)
+	}
+	m.mover = newMover()
+	at := installedOf(m.state, m.id)
 	for i := range executorsPerMember {
 		c := vnode.DefaultConfig()
-		c.Self, c.Ring = m.id, m.w.ring
-		c.Types = map[string]int{bucketType: m.w.config.Replicas}
+		c.Self, c.Ring, c.Moves, c.Leaving, c.Types = m.id, at.Ring, at.Moves, at.Leaving, at.Types
 		c.Index, c.Of = i, executorsPerMember
-		c.StartCount, c.Proven = m.startCount, proven
+		c.StartCount, c.Proven = m.dir.starts, proven
 		c.Random = m.w.rng.Uint64
 		c.InlineBytes = 8 // so that values apart are common
 		m.executors = append(m.executors, &executor{machine: vnode.NewExecutor(c, vnode.NewKV(c))})
 	}
-	m.w.log("%s starts, start count %d, proven %v", m.name, m.startCount, proven)
+	m.w.log("%s serves, start %d, proven %v", m.name, m.dir.starts, proven)
+	m.runRepairs()
+	m.runMoves()
+}
+
+// serving says that a process answers.
+func (m *member) serving() bool { return m.up && !m.booting }
+
+// end is what all ends of a process have in common.
+func (m *member) end(disk *simstore.Store) {
+	m.up, m.booting = false, false
+	m.disk = disk
+	m.former = copied{m.dir, disk.Crash(0), m.state}
+	m.disk = m.former.disk.Crash(0)
 }
 
 // crash loses power: of what was not synced, some part survives.
 func (m *member) crash() {
-	m.up = false
-	lost := m.disk.Unsynced()
+	lost, keep := m.disk.Unsynced(), 0
 	if lost > 0 {
-		m.w.reached["crash with unsynced batches"]++
-	}
-	keep := 0
-	if lost > 0 {
+		m.w.reach("crash with unsynced batches")
 		keep = m.w.rng.IntN(lost + 1)
 	}
-	m.disk = m.disk.Crash(keep)
+	if keep > 0 && keep < lost {
+		m.w.reach("crash between two syncs")
+	}
+	m.noteCrash()
+	m.end(m.disk.Crash(keep))
 	m.w.log("%s crashes, %d of %d unsynced batches survive", m.name, keep, lost)
+}
+
+// noteCrash counts what the crash interrupts.
+func (m *member) noteCrash() {
+	if m.booting {
+		m.w.reach("crash while starting")
+	}
+	for _, move := range m.state.Active() {
+		switch {
+		case move.To == m.id && move.Rebuild:
+			m.w.reach("crash of who rebuilds")
+		case move.To == m.id:
+			m.w.reach("crash of who is to get a slot")
+		case move.From == m.id && m.mover.moving[move.Number]:
+			m.w.reach("crash of who hands a slot over")
+		case move.From == m.id && m.mover.finished[move.Number]:
+			m.w.reach("crash while fenced, before it was agreed")
+		}
+	}
+	for p := range m.w.config.Partitions {
+		reaped := m.w.reaped[ring.PartitionID(p)]
+		for _, id := range m.state.Ring.Owners(ring.PartitionID(p)) {
+			if reaped[id] != reaped[m.id] && m.state.Ring.IsOwner(ring.PartitionID(p), m.w.config.Replicas, m.id) {
+				m.w.reach("crash while reaping was half done")
+				return
+			}
+		}
+	}
 }
 
 // empty removes what the vnodes of a member that is down stored, which its next
@@ -89,23 +153,39 @@ func (m *member) empty() {
 		}
 	}
 	m.apply(b)
-	b = new(storage.Batch)
-	for p := range m.w.config.Partitions {
-		owner := m.w.ring.IsOwner(ring.PartitionID(p), m.w.config.Replicas, m.id)
-		if err := vnode.Lose(b, m.disk, ring.PartitionID(p), m.w.config.Replicas, owner, 0, 0); err != nil {
+	m.w.reach("emptied store")
+	m.w.log("%s is emptied", m.name)
+	m.emptied()
+}
+
+// emptied does what a member does at its start when it finds that its store lost
+// data.
+func (m *member) emptied() {
+	b := new(storage.Batch)
+	leaving := make(map[ring.PartitionID]uint64)
+	for _, move := range m.state.Active() {
+		if move.From == m.id && !move.Rebuild {
+			leaving[move.Partition] = move.Number
+		}
+	}
+	for i := range m.w.config.Partitions {
+		p := ring.PartitionID(i)
+		slot, owner := m.state.Ring.SlotOf(p, m.id)
+		arrival := m.state.Ring.Arrival(ring.Slot{Partition: p, Index: slot})
+		if err := vnode.Lose(b, m.disk, p, m.w.config.Replicas, owner, arrival, leaving[p]); err != nil {
 			panic(err)
 		}
 	}
 	m.apply(b)
-	m.w.reached["emptied store"]++
-	m.w.log("%s is emptied", m.name)
 }
 
 func (m *member) apply(b *storage.Batch) {
 	if _, err := m.disk.Apply(b); err != nil {
 		panic(err)
 	}
-	m.disk.Sync()
+	if err := m.disk.Sync(); err != nil {
+		panic(err)
+	}
 }
 
 // stop ends the process cleanly: the executors' last batches are synced.
@@ -114,9 +194,15 @@ func (m *member) stop() {
 		x.mailbox = append(x.mailbox, vnode.Stop{})
 		m.step(x)
 	}
-	m.disk.Sync()
-	m.up = false
-	m.w.reached["clean stop"]++
+	if !m.up {
+		return // its disk failed meanwhile
+	}
+	if err := m.disk.Sync(); err != nil {
+		m.crash()
+		return
+	}
+	m.end(m.disk)
+	m.w.reach("clean stop")
 	m.w.log("%s stops", m.name)
 }
 
@@ -169,20 +255,71 @@ func (m *member) step(x *executor) {
 		m.commit(x, fx.Batch, fx.ID)
 	}
 	for _, n := range fx.Notices {
-		switch n.Kind {
-		case vnode.NoticeNewActor:
-			m.w.reached["new actor"]++
-		case vnode.NoticeOwnDots:
-			m.w.reached["own dots came in"]++
-		case vnode.NoticeHintStored:
-			m.w.reached["hint stored"]++
-		case vnode.NoticeReadFailed, vnode.NoticeCommitFailed:
-			m.w.check.violate("%s: %s", m.name, n.Detail)
-		}
+		m.notice(n)
+	}
+	if !fx.Behind.IsZero() {
+		m.catchUp(m.w.byID[fx.Behind])
 	}
 	for _, a := range fx.Answers {
 		a.Reply.(func(replica.Message))(a.Envelope.Message)
 	}
+}
+
+func (m *member) notice(n vnode.Notice) {
+	switch n.Kind {
+	case vnode.NoticeNewActor:
+		m.w.reach("new actor")
+	case vnode.NoticeOwnDots:
+		m.w.reach("own dots came in")
+	case vnode.NoticeHintStored:
+		m.w.reach("hint stored")
+		if _, ok := m.hintedAt[n.Partition]; !ok {
+			m.hintedAt[n.Partition] = m.state.Ring.Epoch()
+		}
+	case vnode.NoticeWhole:
+		m.w.reach("vnode that has its data again")
+	case vnode.NoticeDropped:
+		m.w.reach("data of a slot that moved dropped")
+	case vnode.NoticeVnodeServes:
+		m.w.reach("vnode whose disk was tried again")
+	case vnode.NoticeReadFailed:
+		m.w.reach("read that failed")
+		if !m.readsFail() {
+			m.w.check.violate("%s: %s", m.name, n.Detail)
+		}
+	case vnode.NoticeCommitFailed:
+		// The process ends; it is started again by whoever watches it.
+		m.w.reach("sync that failed")
+		m.w.after(0, func() {
+			if m.up {
+				m.crash()
+				m.w.restart(m)
+			}
+		})
+	}
+}
+
+// errDisk is what a disk returns that is made to fail.
+var errDisk = errors.New("the simulated disk failed")
+
+// readsFail says whether reads of the disk were made to fail lately.
+func (m *member) readsFail() bool { return m.w.faults.readsFail[m] }
+
+// catchUp fetches the state of a member that has a newer ring.
+func (m *member) catchUp(from *member) {
+	if from == nil {
+		return
+	}
+	m.w.net.carry(m, from, func() {
+		if !from.up {
+			return
+		}
+		s := from.state
+		m.w.net.carry(from, m, func() {
+			m.w.reach("newer ring fetched")
+			m.adopt(s)
+		}, func() {})
+	}, func() {})
 }
 
 // commit applies a batch and lets its sync come later. A sync covers all that
@@ -193,178 +330,13 @@ func (m *member) commit(x *executor, b *storage.Batch, id vnode.BatchID) {
 		m.w.check.violate("%s: apply: %v", m.name, err)
 		return
 	}
-	m.later(m.w.upTo(m.w.config.SyncMax), func() {
+	most := m.w.config.SyncMax
+	if m.slow > 0 {
+		m.w.reach("slow sync")
+		most *= 12
+	}
+	m.later(m.w.upTo(most), func() {
 		x.mailbox = append(x.mailbox, vnode.Synced{Batch: id, Err: c.Wait()})
 		m.wake(x)
 	})
-}
-
-// flight drives one quorum.Op at this member, until the process ends.
-type flight struct {
-	m        *member
-	life     int
-	op       quorum.Op
-	p        ring.PartitionID
-	deadline time.Time
-	finished bool
-	tick     int // counts what was asked for: only the last is due
-	done     func(quorum.Result)
-}
-
-func (m *member) launch(op quorum.Op, p ring.PartitionID, deadline time.Time, done func(quorum.Result)) {
-	f := &flight{m: m, life: m.life, op: op, p: p, deadline: deadline, done: done}
-	f.step(replica.Begin{})
-}
-
-func (f *flight) step(e replica.Event) {
-	if f.finished || !f.m.alive(f.life) {
-		return
-	}
-	fx := f.op.Step(f.m.w.now, e)
-	f.finished = fx.Finished
-	if fx.Hedged {
-		f.m.w.reached["hedged read"]++
-	}
-	if fx.Repairs > 0 {
-		f.m.w.reached["read repair"]++
-	}
-	if !fx.Tick.IsZero() && !f.finished {
-		f.tick++
-		due := f.tick
-		f.m.later(max(0, fx.Tick.Sub(f.m.w.now)), func() {
-			if due == f.tick {
-				f.step(replica.Tick{MayHedge: true})
-			}
-		})
-	}
-	if fx.Result != nil {
-		f.done(*fx.Result)
-	}
-	for _, s := range fx.Sends {
-		f.send(s)
-	}
-}
-
-func (f *flight) send(s replica.Send) {
-	f.m.carry(replica.Envelope{
-		ID: uint64(s.Seq), From: f.m.id, To: s.To, Epoch: f.m.w.ring.Epoch(), Partition: f.p, Fallback: s.Fallback,
-		Deadline: f.deadline, Message: s.Message,
-	}, s.Seq, f.step)
-}
-
-// carry carries a message and its answers over the network, and hands them to
-// then while this process lasts. A message that is lost is not answered; one to a
-// process that is gone is Lost, in time.
-func (m *member) carry(env replica.Envelope, seq uint32, then func(replica.Event)) {
-	w, from, to, own := m.w, m, m.w.byID[env.To], m.life
-	w.check.message(w, env.Message)
-	if to == from {
-		from.receive(env, func(m replica.Message) {
-			w.check.message(w, m)
-			then(replica.Answer{Seq: seq, Message: m})
-		})
-		return
-	}
-	if !to.up {
-		from.later(w.upTo(time.Millisecond), func() { then(replica.Lost{Seq: seq}) })
-		return
-	}
-	life := to.life
-	answers := 0
-	w.carry(from, func() {
-		if !to.alive(life) {
-			from.later(w.upTo(time.Millisecond), func() { then(replica.Lost{Seq: seq, Sent: true}) })
-			return
-		}
-		to.unpaused(life, func() {
-			to.receive(env, func(m replica.Message) {
-				w.check.message(w, m)
-				w.carry(to, func() {
-					if answers > 0 {
-						return
-					}
-					answers++
-					from.unpaused(own, func() { then(replica.Answer{Seq: seq, Message: m}) })
-				})
-			})
-		})
-	})
-}
-
-// carry delivers something over the network: after a delay, or never, or twice.
-// What a member sent shortly before it crashed is lost with it.
-func (w *world) carry(from *member, deliver func()) {
-	times := 1
-	switch {
-	case w.chance(w.config.Loss):
-		w.reached["message lost"]++
-		return
-	case w.chance(w.config.Duplicate):
-		w.reached["message doubled"]++
-		times = 2
-	}
-	life := from.life
-	for range times {
-		w.after(w.upTo(w.config.DelayMax), func() {
-			if !from.alive(life) {
-				w.reached["message lost with its sender"]++
-				return
-			}
-			deliver()
-		})
-	}
-}
-
-// receive is what a member does with a message.
-func (m *member) receive(env replica.Envelope, reply func(replica.Message)) {
-	forward, ok := env.Message.(replica.Forward)
-	if !ok {
-		m.submit(env.Partition, vnode.Request{Envelope: env, Reply: reply})
-		return
-	}
-	v, p := m.view(forward.Write.Key, forward.Write.Options, env.Deadline)
-	if quorum.RouteOf(v, true) == quorum.RouteRefused {
-		reply(replica.Failure{Err: replica.Errorf(replica.KindNotOwner, "%s is no owner", m.name)})
-		return
-	}
-	m.launch(quorum.NewPut(v, forward.Write), p, v.Deadline, func(r quorum.Result) {
-		if r.Err != nil {
-			reply(replica.Failure{Err: r.Err})
-			return
-		}
-		reply(replica.ForwardAnswer{Result: replica.WriteResult{Context: r.Context, Object: r.Object}})
-	})
-}
-
-// view is what an op that begins at m knows. Who is up, it knows only roughly.
-func (m *member) view(k replica.Key, o replica.Options, deadline time.Time) (quorum.View, ring.PartitionID) {
-	p := m.w.ring.Partition(k.Type, k.Bucket, k.Key)
-	q, err := replica.Resolve(replica.NewBucketType(k.Type, m.w.config.Replicas), o)
-	if err != nil {
-		panic(err) // the clients ask for what the type allows
-	}
-	v := quorum.View{
-		Self: m.id, Quorums: q, Deadline: deadline, ReadAfter: 100 * time.Millisecond,
-		SloppyAfter: 50 * time.Millisecond,
-		HedgeAfter:  15 * time.Millisecond, SiblingsMax: 100, ObjectBytesMax: 1 << 20,
-	}
-	candidate := func(id ring.MemberID) quorum.Candidate {
-		up := m.w.byID[id].up
-		if m.w.chance(3) {
-			up = !up
-		}
-		return quorum.Candidate{ID: id, Up: up || id == m.id, Latency: m.w.upTo(time.Millisecond)}
-	}
-	var all []ring.MemberID
-	for _, other := range m.w.members {
-		all = append(all, other.id)
-	}
-	pref := m.w.ring.Preference(p, m.w.config.Replicas, all)
-	for _, id := range pref.Owners {
-		v.Owners = append(v.Owners, candidate(id))
-	}
-	for _, id := range pref.Fallbacks {
-		v.Fallbacks = append(v.Fallbacks, candidate(id))
-	}
-	return v, p
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/handoff"
@@ -12,45 +14,71 @@ import (
 const (
 	// repairEvery is about how often a member looks for something to repair: far
 	// more often than a real one, so that repairs meet all else.
-	repairEvery = 150 * time.Millisecond
+	repairEvery = 250 * time.Millisecond
 	secondLook  = 20 * time.Millisecond
 	// transferIdle is when an op is given up that hears nothing.
-	transferIdle = 300 * time.Millisecond
+	transferIdle = 500 * time.Millisecond
 	// roundsMax bounds the rounds after which all owners agree.
 	roundsMax = 8
 )
 
-// startRepairs has every member repair now and then while the clients work.
-func (w *world) startRepairs() {
-	for _, m := range w.members {
-		w.after(w.upTo(repairEvery), func() { w.repairNow(m) })
+// runRepairs has a member repair now and then until the process, or the run, ends.
+func (m *member) runRepairs() {
+	var look func()
+	look = func() {
+		if !m.w.settled {
+			m.repairNow()
+			m.later(m.w.upTo(2*repairEvery), look)
+		}
 	}
+	m.later(m.w.upTo(repairEvery), look)
 }
 
-func (w *world) repairNow(m *member) {
-	if w.clients == 0 {
+func (m *member) repairNow() {
+	if !m.state.Ring.HasOwners() {
 		return
 	}
-	w.after(w.upTo(2*repairEvery), func() { w.repairNow(m) })
-	if !m.up {
+	if pair, ok := m.missing(); ok {
+		m.exchange(pair, func(*handoff.Exchange, *replica.Error) { m.lookIncomplete(pair.Partition) })
 		return
 	}
-	p := ring.PartitionID(w.rng.IntN(w.config.Partitions))
-	switch w.rng.IntN(3) {
+	p := ring.PartitionID(m.w.rng.IntN(m.w.config.Partitions))
+	switch m.w.rng.IntN(3) {
 	case 0:
 		if pairs := m.pairs(p); len(pairs) > 0 {
-			m.exchange(pairs[w.rng.IntN(len(pairs))], func(*handoff.Exchange, *replica.Error) {})
+			m.exchange(pairs[m.w.rng.IntN(len(pairs))], func(*handoff.Exchange, *replica.Error) {})
 		}
 	case 1:
-		m.deliver(p, w.rng.IntN(w.config.Replicas), func(*replica.Error) {})
+		m.deliver(p, m.w.rng.IntN(m.w.config.Replicas), func(*replica.Error) {})
 	case 2:
 		m.reap(p)
 	}
 }
 
+// missing draws a comparison that a vnode which lacks data waits for.
+func (m *member) missing() (handoff.Pair, bool) {
+	if len(m.mover.missing) == 0 {
+		return handoff.Pair{}, false
+	}
+	pairs := slices.SortedFunc(maps.Keys(m.mover.missing), func(a, b handoff.Pair) int {
+		if a.Partition != b.Partition {
+			return int(a.Partition) - int(b.Partition)
+		}
+		return a.Peer.Compare(b.Peer)
+	})
+	pair := pairs[m.w.rng.IntN(len(pairs))]
+	owners := m.state.Ring.Owners(pair.Partition)
+	if !slices.Contains(owners, m.id) || !slices.Contains(owners, pair.Peer) {
+		delete(m.mover.missing, pair)
+		m.lookIncomplete(pair.Partition)
+		return pair, false
+	}
+	return pair, true
+}
+
 func (m *member) pairs(p ring.PartitionID) []handoff.Pair {
 	var pairs []handoff.Pair
-	for _, pair := range handoff.Pairs(m.w.ring, m.id) {
+	for _, pair := range handoff.Pairs(m.state.Ring, m.id) {
 		if pair.Partition == p {
 			pairs = append(pairs, pair)
 		}
@@ -59,14 +87,12 @@ func (m *member) pairs(p ring.PartitionID) []handoff.Pair {
 }
 
 func (m *member) exchange(pair handoff.Pair, done func(*handoff.Exchange, *replica.Error)) {
-	owners := m.w.ring.Owners(pair.Partition)
 	slot := func(id ring.MemberID) int {
-		for i, owner := range owners {
-			if owner == id {
-				return i
-			}
+		i, ok := m.state.Ring.SlotOf(pair.Partition, id)
+		if !ok {
+			panic("no owner")
 		}
-		panic("no owner")
+		return i
 	}
 	x := handoff.NewExchange(handoff.ExchangeConfig{
 		Partition: pair.Partition, Self: m.id, Peer: pair.Peer, SelfSlot: slot(m.id), PeerSlot: slot(pair.Peer),
@@ -74,36 +100,48 @@ func (m *member) exchange(pair handoff.Pair, done func(*handoff.Exchange, *repli
 	})
 	m.transfer(pair.Partition, x, func(err *replica.Error) {
 		if err == nil {
-			m.w.reached["exchange"]++
+			m.w.reach("exchange")
 			if x.Progress().Done > 0 {
-				m.w.reached["exchange that sent objects"]++
+				m.w.reach("exchange that sent objects")
 			}
 		} else {
-			m.w.reached["exchange that failed"]++
+			m.w.reach("exchange that failed")
 		}
 		done(x, err)
 	})
 }
 
 func (m *member) deliver(p ring.PartitionID, slot int, done func(*replica.Error)) {
-	d := handoff.NewDelivery(m.id, p, slot, m.w.ring.Owners(p)[slot], free{})
+	d := handoff.NewDelivery(m.id, p, slot, m.state.Ring.Owners(p)[slot], free{})
 	m.transfer(p, d, func(err *replica.Error) {
 		if d.Progress().Done > 0 {
-			m.w.reached["hints delivered"]++
+			m.w.reach("hints delivered")
+			if since, ok := m.hintedAt[p]; ok && since.Compare(m.state.Ring.OwnersChanged(p)) < 0 {
+				m.w.reach("hint for a slot that moved")
+			}
 		}
 		done(err)
 	})
 }
 
 func (m *member) reap(p ring.PartitionID) {
-	if !m.w.ring.IsOwner(p, m.w.config.Replicas, m.id) {
+	if !m.state.Ring.IsOwner(p, m.w.config.Replicas, m.id) {
 		return
 	}
-	m.receive(replica.Envelope{From: m.id, To: m.id, Epoch: m.w.ring.Epoch(), Partition: p, Message: replica.Reap{Limit: 100}}, func(a replica.Message) {
+	m.own(p, false, replica.Reap{Limit: 100}, func(a replica.Message) {
 		if r, ok := a.(replica.ReapAnswer); ok && r.Reaped > 0 {
 			m.w.reached["deletion forgotten"] += r.Reaped
+			m.w.noteReaped(p, m.id, r.Reaped)
 		}
 	})
+}
+
+// noteReaped counts what was forgotten by owner.
+func (w *world) noteReaped(p ring.PartitionID, id ring.MemberID, n int) {
+	if w.reaped[p] == nil {
+		w.reaped[p] = make(map[ring.MemberID]int)
+	}
+	w.reaped[p][id] += n
 }
 
 type free struct{}
@@ -117,6 +155,7 @@ type transfer struct {
 	life     int
 	op       handoff.Op
 	p        ring.PartitionID
+	epoch    ring.Epoch
 	finished bool
 	heard    int // counts events, so that silence is noticed
 	tick     int
@@ -124,7 +163,7 @@ type transfer struct {
 }
 
 func (m *member) transfer(p ring.PartitionID, op handoff.Op, done func(*replica.Error)) {
-	t := &transfer{m: m, life: m.life, op: op, p: p, done: done}
+	t := &transfer{m: m, life: m.life, op: op, p: p, epoch: m.state.Ring.Epoch(), done: done}
 	t.step(replica.Begin{})
 }
 
@@ -132,13 +171,22 @@ func (t *transfer) step(e replica.Event) {
 	if t.finished || !t.m.alive(t.life) {
 		return
 	}
+	if a, ok := e.(replica.Answer); ok {
+		if i, ok := a.Message.(replica.InheritAnswer); ok && i.Started {
+			t.m.w.reach("move that went on from its cursor")
+		}
+	}
 	t.heard++
 	heard := t.heard
 	fx := t.op.Step(t.m.w.now, e)
+	idle := transferIdle
+	if t.m.w.healed {
+		idle *= 10 // nothing is lost any more
+	}
 	for _, s := range fx.Sends {
-		t.m.carry(replica.Envelope{
-			ID: uint64(s.Seq), From: t.m.id, To: s.To, Epoch: t.m.w.ring.Epoch(), Partition: t.p, Fallback: s.Fallback,
-			Deadline: t.m.w.now.Add(transferIdle), Message: s.Message,
+		t.m.ask(replica.Envelope{
+			ID: uint64(s.Seq), From: t.m.id, To: s.To, Epoch: t.epoch, Partition: t.p, Fallback: s.Fallback,
+			Deadline: t.m.w.now.Add(idle), Message: s.Message,
 		}, s.Seq, t.step)
 	}
 	if fx.Finished {
@@ -154,8 +202,9 @@ func (t *transfer) step(e replica.Event) {
 				t.step(replica.Tick{})
 			}
 		})
+		idle = max(idle, fx.Tick.Sub(t.m.w.now)+time.Millisecond)
 	}
-	t.m.later(transferIdle, func() {
+	t.m.later(idle, func() {
 		if !t.finished && heard == t.heard {
 			t.finished = true
 			t.done(replica.Errorf(replica.KindUnknown, "no answer"))
@@ -179,7 +228,7 @@ func (w *world) converge() {
 }
 
 func (w *world) deliverAll() {
-	for _, m := range w.members {
+	for _, m := range w.serving() {
 		for p := range w.config.Partitions {
 			for slot := range w.config.Replicas {
 				m.deliver(ring.PartitionID(p), slot, func(err *replica.Error) {
@@ -195,8 +244,8 @@ func (w *world) deliverAll() {
 
 func (w *world) exchangeAll() int {
 	sent := 0
-	for _, m := range w.members {
-		for _, pair := range handoff.Pairs(w.ring, m.id) {
+	for _, m := range w.serving() {
+		for _, pair := range handoff.Pairs(m.state.Ring, m.id) {
 			m.exchange(pair, func(x *handoff.Exchange, err *replica.Error) {
 				if err != nil {
 					w.check.violate("%s: owners are not compared: %v", m.name, err)
@@ -211,7 +260,7 @@ func (w *world) exchangeAll() int {
 
 // forget reaps everywhere, twice: what is forgotten must not come back.
 func (w *world) forget() {
-	for _, m := range w.members {
+	for _, m := range w.serving() {
 		for p := range w.config.Partitions {
 			m.reap(ring.PartitionID(p))
 			w.drain()
@@ -224,14 +273,14 @@ func (w *world) forget() {
 
 // checkTrees holds every owner's hash trees against its data.
 func (w *world) checkTrees() {
-	for _, m := range w.members {
+	for _, m := range w.serving() {
 		for p := range w.config.Partitions {
-			if !w.ring.IsOwner(ring.PartitionID(p), w.config.Replicas, m.id) {
+			if !m.state.Ring.IsOwner(ring.PartitionID(p), w.config.Replicas, m.id) {
 				continue
 			}
 			ask := func(q replica.Message) {
 				m.submit(ring.PartitionID(p), vnode.Request{
-					Envelope: replica.Envelope{From: m.id, To: m.id, Epoch: w.ring.Epoch(), Partition: ring.PartitionID(p), Message: q},
+					Envelope: replica.Envelope{From: m.id, To: m.id, Epoch: m.state.Ring.Epoch(), Partition: ring.PartitionID(p), Message: q},
 					Reply: func(a replica.Message) {
 						if c, ok := a.(replica.CheckAnswer); !ok || len(c.Keys) > 0 || c.Sums > 0 {
 							w.check.violate("%s: the hash tree of partition %d is wrong: %+v", m.name, p, a)

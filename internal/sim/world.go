@@ -4,54 +4,59 @@ import (
 	"bytes"
 	"container/heap"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/ringd/ringd/causal"
+	"github.com/ringd/ringd/cluster"
 	"github.com/ringd/ringd/ring"
 )
 
 // Config describes a run. All of it, and the seed, decide the history.
 type Config struct {
 	Seed       uint64
-	Members    int
+	Members    int // at the beginning
 	Replicas   int
 	Partitions int
 	Keys       int // contended: few
 	Clients    int
-	Operations int // over all clients
-	// Chances in percent.
-	Loss, Duplicate int
-	DelayMax        time.Duration
-	SyncMax         time.Duration // what a sync takes at the most
-	// Crashes and Stops over the run: power loss, and clean shutdown.
-	Crashes, Stops int
-	// Blackouts are crashes of all members at once.
-	Blackouts int
-	// Pauses stop a member for a while without it noticing.
-	Pauses int
-	// Emptied: one member loses all that its vnodes stored. What is promised then is
-	// less: what a quorum acknowledged. The clients ask for no less than that.
-	Emptied bool
+	Operations int           // over all clients
+	Length     time.Duration // at the least, before all is healed
+	SyncMax    time.Duration // what a sync takes at the most
+	DelayMax   time.Duration // what a message takes at the most
+	// Faults are the kinds of fault; none leaves them to the seed.
+	Faults []Fault
 }
 
-// DefaultConfig is five members that a few clients use hard while messages get
-// lost and members crash.
+// DefaultConfig is five members that a few clients use hard for a minute, while
+// whatever the seed says goes wrong.
 func DefaultConfig(seed uint64) Config {
 	return Config{
-		Seed: seed, Members: 5, Replicas: 3, Partitions: 8, Keys: 3, Clients: 10, Operations: 600,
-		Loss: 2, Duplicate: 2, DelayMax: 10 * time.Millisecond, SyncMax: 25 * time.Millisecond,
-		Crashes: 8, Stops: 2, Blackouts: 8, Pauses: 3,
+		Seed: seed, Members: 5, Replicas: 3, Partitions: 8, Keys: 6, Clients: 10, Operations: 1000,
+		Length: time.Minute, SyncMax: 25 * time.Millisecond, DelayMax: 10 * time.Millisecond,
 	}
 }
 
 // Report is the outcome of a run.
 type Report struct {
 	History    []byte   // what happened, a line each
+	Faults     []Fault  // the kinds of them
 	Violations []string // of what ringd promises
+	// Keys are those that violations name.
+	Keys []string
+	// Operations that clients made; of Unknown ones nobody can tell the outcome.
+	Operations, Unknown int
 	// Reached counts the states that a run is meant to get into.
 	Reached map[string]int
 }
+
+// unknownMax is the share of operations, in percent, above which a run tells nothing.
+const unknownMax = 20
+
+// TellsNothing says that of too many operations the outcome is unknown.
+func (r Report) TellsNothing() bool { return r.Unknown*100 > r.Operations*unknownMax }
 
 // world is the run under way.
 type world struct {
@@ -60,78 +65,113 @@ type world struct {
 	now     time.Time
 	queue   queue
 	serial  int
-	members []*member
+	members []*member // that ever were
+	named   int
 	byID    map[ring.MemberID]*member
-	ring    *ring.Ring
+	agreed  *agreedLog
+	net     *network
+	faults  faults
 	key     causal.ContextKey
 	history bytes.Buffer
 	check   *checker
 	reached map[string]int
-	healed  bool
-	clients int // that have operations left
+	// reaped counts what owners have forgotten.
+	reaped map[ring.PartitionID]map[ring.MemberID]int
+	// healed: nothing goes wrong any more. settled: nothing is begun any more.
+	healed, settled bool
+	clients         int // that have operations left
 }
+
+var begin = time.Unix(1_000_000_000, 0)
 
 // Run carries out one run.
 func Run(config Config) (Report, error) {
 	w := &world{
 		config:  config,
 		rng:     rand.New(rand.NewPCG(config.Seed, 0x9e3779b97f4a7c15)),
-		now:     time.Unix(1_000_000_000, 0),
+		now:     begin,
 		byID:    make(map[ring.MemberID]*member),
-		check:   newChecker(config.Emptied),
 		reached: make(map[string]int),
+		reaped:  make(map[ring.PartitionID]map[ring.MemberID]int),
 		key:     causal.NewContextKey([]byte("simulated cluster")),
 	}
+	w.net = &network{w: w, links: make(map[[2]*member]*link), delayMax: config.DelayMax}
+	w.drawFaults()
+	w.check = newChecker(w)
 	if err := w.build(); err != nil {
 		return Report{}, err
 	}
 	w.scheduleFaults()
 	w.startClients()
-	w.startRepairs()
-	w.drain()
+	for w.clients > 0 || w.now.Before(begin.Add(config.Length)) {
+		w.drainUntil(w.now.Add(100 * time.Millisecond))
+	}
 	w.heal()
-	w.drain()
+	w.settle()
 	w.converge()
 	w.checkTrees()
-	w.check.final(w)
+	w.check.final()
 	w.forget()
-	w.check.final(w)
-	return Report{History: w.history.Bytes(), Violations: w.check.violations, Reached: w.reached}, nil
+	w.check.final()
+	return Report{
+		History: w.history.Bytes(), Faults: w.faults.kinds, Violations: w.check.violations,
+		Keys:       slices.Sorted(maps.Keys(w.check.keys)),
+		Operations: w.check.operations, Unknown: w.check.unknown, Reached: w.reached,
+	}, nil
 }
 
+// build starts the first members, and gives them the slots.
 func (w *world) build() error {
-	var planned []ring.Member
-	for i := range w.config.Members {
-		id := ring.MemberID{15: byte(i + 1)}
-		m := newMember(w, id, fmt.Sprintf("m%d", i+1))
-		w.members = append(w.members, m)
-		w.byID[id] = m
-		planned = append(planned, ring.Member{ID: id, Weight: 1})
+	var err error
+	if w.agreed, err = newAgreedLog(w); err != nil {
+		return err
 	}
-	empty, err := ring.New(ring.Config{Seed: 7, Partitions: w.config.Partitions, Replicas: w.config.Replicas})
+	for range w.config.Members {
+		if _, err := w.join(); err != nil {
+			return err
+		}
+	}
+	planned, err := w.agreed.state.Planned()
 	if err != nil {
 		return err
 	}
-	placement, err := ring.Plan(empty, planned)
+	placement, err := ring.Plan(planned.Ring, planned.Candidates())
 	if err != nil {
 		return err
 	}
-	if w.ring, err = empty.WithSlots(ring.Epoch{Generation: 1, Number: 1}, placement.Slots); err != nil {
+	c := w.agreed.state.CommitOf(placement, false)
+	if err := w.agreed.apply(cluster.Command{CommitPlan: &c}); err != nil {
 		return err
 	}
 	for _, m := range w.members {
-		m.start(true)
+		m.state = w.agreed.state
+		m.start()
 	}
+	w.drainUntil(w.now.Add(time.Second))
 	return nil
 }
 
 // drain runs events until nothing is left to happen.
 func (w *world) drain() {
 	for w.queue.Len() > 0 {
-		e := heap.Pop(&w.queue).(scheduled)
-		w.now = e.at
-		e.do()
+		w.next()
 	}
+}
+
+// drainUntil runs the events up to a time.
+func (w *world) drainUntil(t time.Time) {
+	for w.queue.Len() > 0 && !w.queue[0].at.After(t) {
+		w.next()
+	}
+	w.now = t
+}
+
+func (w *world) next() {
+	e := heap.Pop(&w.queue).(scheduled)
+	if e.at.After(w.now) {
+		w.now = e.at
+	}
+	e.do()
 }
 
 func (w *world) after(d time.Duration, do func()) { w.at(w.now.Add(d), do) }
@@ -148,8 +188,11 @@ func (w *world) upTo(most time.Duration) time.Duration {
 
 func (w *world) chance(percent int) bool { return !w.healed && w.rng.IntN(100) < percent }
 
+// reach counts that the run got into a state.
+func (w *world) reach(state string) { w.reached[state]++ }
+
 func (w *world) log(format string, args ...any) {
-	fmt.Fprintf(&w.history, "%v ", w.now.Sub(time.Unix(1_000_000_000, 0)))
+	fmt.Fprintf(&w.history, "%v ", w.now.Sub(begin))
 	fmt.Fprintf(&w.history, format, args...)
 	w.history.WriteByte('\n')
 }
@@ -158,9 +201,21 @@ func (w *world) log(format string, args ...any) {
 func (w *world) heal() {
 	w.healed = true
 	w.log("heal")
+	for _, number := range slices.Sorted(maps.Keys(w.faults.undo)) {
+		w.close(number)
+	}
+	for _, l := range w.net.links {
+		l.cuts = 0
+	}
+	w.agreed.outUntil = time.Time{}
 	for _, m := range w.members {
-		if !m.up {
-			m.start(true)
+		m.lagUntil, m.pausedUntil = time.Time{}, time.Time{}
+		m.disk.FailNextSync(nil)
+		if !m.restored {
+			m.start()
+		}
+		if m.dead {
+			w.replaceLater(m)
 		}
 	}
 }
