@@ -2,6 +2,7 @@ package handoff_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ringd/ringd/causal"
@@ -207,4 +208,49 @@ func TestCopyGivesWayToASlot(t *testing.T) {
 	c.wantNoCopy("C", "k", replica.KindNotOwner)
 	c.agree("A", "C")
 	c.wantCopy("C", "k", "v")
+}
+
+// TestCopyKeepsAWriteWholeOrNotAtAll: what a copy left out of a write because it had seen
+// it, an owner would take for overwritten; but it may only have lost it.
+func TestCopyKeepsAWriteWholeOrNotAtAll(t *testing.T) {
+	c := everywhere(t)
+	c.putAll("k", "first", nil, "B", "C", "F")
+	both := c.putAll("k", "second", nil, "B", "C", "F")
+	c.agree("A", "F")
+	b := new(storage.Batch)
+	for _, r := range storage.HeldRanges(uint32(part)) {
+		b.DeleteRange(r.Lower, r.Upper)
+	}
+	if _, err := c.host("F").disk.Apply(b); err != nil {
+		t.Fatal(err)
+	}
+	c.host("F").disk.Sync()
+	c.host("F").start()
+	second := both.Siblings[slices.IndexFunc(both.Siblings, func(s causal.Sibling) bool { return string(s.Value) == "second" })]
+	c.write("A", replica.Write{Key: allKey("k"), Value: []byte("third"), Context: causal.Context{Own: causal.Vector{causal.Entry(second.Dot)}}}, "F")
+	for _, name := range []string{"A", "B", "C"} {
+		c.agree(name, "F")
+		c.wantCopy(name, "k", "first", "third")
+	}
+}
+
+// TestCopyThatLostARecordIsNotComplete: it answers nothing before it was compared again.
+func TestCopyThatLostARecordIsNotComplete(t *testing.T) {
+	c := everywhere(t)
+	c.putAll("k", "v", nil, "B", "C", "F")
+	c.agree("A", "F")
+	c.wantCopy("F", "k", "v")
+	f := c.host("F")
+	b := new(storage.Batch)
+	k := allKey("k")
+	b.Delete(storage.AppendDataKey(nil, uint32(part), []byte(k.Type), []byte(k.Bucket), []byte(k.Key)))
+	if _, err := f.disk.Apply(b); err != nil {
+		t.Fatal(err)
+	}
+	f.disk.Sync()
+	f.start()
+	c.checkTrees("F")
+	c.wantNoCopy("F", "k", replica.KindUnavailable)
+	c.agree("A", "F")
+	c.wantCopy("F", "k", "v")
 }

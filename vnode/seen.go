@@ -68,6 +68,10 @@ func (t *Tx) loseData(p ring.PartitionID, v *vnode) {
 	t.x.dropActors(p)
 	v.life, v.session = t.x.config.Random(), session{}
 	t.forgetSeen(p, v, false)
+	if v.standing.copy {
+		v.incomplete, v.sources = true, make(map[ring.MemberID]bool)
+		t.Set(incompleteKey(p), []byte{seenVersion})
+	}
 }
 
 // forgetSeen forgets what was seen of objects, or of hints.
