@@ -18,7 +18,8 @@ import (
 // a sibling that it covers and does not have was overwritten or deleted, though
 // it may be the answer of another. What the client gets as context leaves that out.
 //
-// If one answer suffices, and need not be an owner's, this member's own copy is asked first.
+// If one answer suffices, need not be an owner's, and need not be at W owners beforehand, this
+// member's own copy is asked first.
 type Get struct {
 	view View
 	key  replica.Key
@@ -61,7 +62,7 @@ func NewGet(v View, key replica.Key) *Get {
 	if v.Quorums.Sloppy {
 		fan.addFallbacks(v)
 	}
-	if q := v.Quorums; q.Sloppy && q.R == 1 && q.PR == 0 && slices.Contains(v.Copies, v.Self) {
+	if q := v.Quorums; q.Sloppy && q.R == 1 && q.PR == 0 && !q.RepairBlocking && slices.Contains(v.Copies, v.Self) {
 		fan.order = slices.Insert(fan.order, 0, asked{id: v.Self})
 	}
 	return &Get{view: v, key: key, fan: fan, replies: make([]reply, len(fan.order))}

@@ -64,7 +64,7 @@ func NewPut(v View, w replica.Write) *Put {
 	if w.IfAbsent || w.IfMatch || (w.Delete && w.Context.Empty()) {
 		lv := v
 		lv.Quorums.R = max(lv.Quorums.R, len(v.Owners)/2+1)
-		lv.Quorums.RepairBlocking = false
+		lv.Quorums.RepairBlocking, lv.Copies = false, nil
 		p.look = NewGet(lv, w.Key)
 	}
 	return p
