@@ -48,6 +48,7 @@ type checker struct {
 	gone       map[string]bool     // of them, those whose write was acknowledged
 	retried    map[string]bool     // values that more than one member may have coordinated
 	not        map[string]bool     // values that were certainly not written
+	twice      map[string]bool     // values whose write the network doubled
 	// strict and strictGone have what two owners know of, by key, and since when.
 	strict, strictGone map[string]map[string]time.Time
 	dots               map[causal.Dot]causal.RequestID // by what was seen on the wire
@@ -62,7 +63,7 @@ func newChecker(w *world) *checker {
 	return &checker{
 		w: w, loses: w.loses(), keys: make(map[string]bool),
 		written: make(map[string]string), bases: make(map[string][]string), owed: make(map[string]bool), replaced: make(map[string]bool),
-		gone: make(map[string]bool), retried: make(map[string]bool), not: make(map[string]bool),
+		gone: make(map[string]bool), retried: make(map[string]bool), not: make(map[string]bool), twice: make(map[string]bool),
 		strict: make(map[string]map[string]time.Time), strictGone: make(map[string]map[string]time.Time),
 		dots: make(map[causal.Dot]causal.RequestID), last: make(map[string]map[string]bool),
 		given: make(map[string]causal.Vector),
@@ -137,8 +138,18 @@ func note(m map[string]map[string]time.Time, k, v string, at time.Time) {
 
 // refused notes a write that was certainly not applied.
 func (c *checker) refused(op *operation) {
-	if !op.write.Delete {
+	if !op.write.Delete && !c.twice[op.value] {
 		c.not[op.value] = true
+	}
+}
+
+// doubled notes what comes a second time. One of two forwards may be refused, and the
+// other not: streams, which ringd's members talk over, double nothing.
+func (c *checker) doubled(m replica.Message) {
+	if f, ok := m.(replica.Forward); ok {
+		value := string(f.Write.Value)
+		c.twice[value], c.retried[value] = true, true
+		delete(c.not, value)
 	}
 }
 

@@ -220,10 +220,6 @@ func (c *client) attempt(op *operation) {
 			m.launch(quorum.NewGet(v.View, key(op.key)), v, back)
 			return
 		}
-		if !m.state.Ring.IsOwner(m.state.Ring.Partition(bucketType, bucket, op.key), c.w.config.Replicas, m.id) {
-			// It may be handed to one owner after another.
-			c.w.check.retried[op.value] = true
-		}
 		m.write(op.write, deadline, false, back)
 	})
 }
@@ -236,9 +232,15 @@ func (c *client) answer(op *operation, r quorum.Result) {
 	w := c.w
 	if op.kind != "get" && op.write.Return == replica.ReturnNothing {
 		w.check.acknowledged(op)
-		read := reading{values: slices.Clone(op.basis.values)}
+		read := reading{values: slices.Clone(op.basis.values), sure: slices.Clone(op.basis.sure)}
+		if len(r.Context.Own) > 0 {
+			w.reach("own write beside siblings that were not seen")
+		}
 		if !op.write.Delete {
 			read.values = append(read.values, op.value)
+			if len(r.Context.Own) == 0 {
+				read.sure = append(read.sure, op.value)
+			}
 		}
 		c.remember(op, read, r.Context)
 		return
@@ -259,17 +261,12 @@ func (c *client) answer(op *operation, r quorum.Result) {
 	} else {
 		w.check.acknowledged(op)
 	}
-	c.remember(op, reading{values: values}, r.Context)
+	c.remember(op, reading{values: values, sure: values}, r.Context)
 }
 
 // remember keeps what an answer told the client.
 func (c *client) remember(op *operation, read reading, ctx causal.Context) {
 	c.w.check.gaveContext(op.key, ctx)
-	read.sure = read.values
-	if len(ctx.Own) > 0 {
-		c.w.reach("own write beside siblings that were not seen")
-		read.sure = op.basis.sure
-	}
 	if !ctx.Empty() {
 		read.context = causal.Seal(c.w.key, bucketType, bucket, op.key, ctx)
 	}

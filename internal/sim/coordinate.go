@@ -81,8 +81,11 @@ func (m *member) ask(env replica.Envelope, seq uint32, then func(replica.Event))
 		return
 	}
 	life, starts := to.life, from.dir.starts
-	answers := 0
+	answers, arrived := 0, 0
 	w.net.carry(from, to, func() {
+		if arrived++; arrived > 1 {
+			w.check.doubled(env.Message)
+		}
 		if !to.alive(life) || to.heardStarts[from] > starts {
 			w.after(w.upTo(time.Millisecond), lost(true))
 			return
@@ -147,7 +150,7 @@ func (m *member) write(w replica.Write, deadline time.Time, forwarded bool, done
 		done(quorum.Result{Err: replica.Errorf(replica.KindNotOwner, "%s is no owner", m.name)})
 		return
 	case quorum.RouteForward:
-		m.launch(quorum.NewForward(v.View, w), v, done)
+		m.forward(w, v, done)
 		return
 	case quorum.RouteFallback:
 		m.w.reach("coordinated by a fallback")
@@ -165,8 +168,15 @@ func (m *member) write(w replica.Write, deadline time.Time, forwarded bool, done
 		}
 		m.w.reach("own vnode refused, another coordinates")
 		v.Owners = slices.DeleteFunc(slices.Clone(v.Owners), func(o quorum.Candidate) bool { return o.ID == m.id })
-		m.launch(quorum.NewForward(v.View, w), v, done)
+		m.forward(w, v, done)
 	})
+}
+
+// forward hands a write to one owner after another, more than one of which may apply
+// it.
+func (m *member) forward(w replica.Write, v view, done func(quorum.Result)) {
+	m.w.check.retried[string(w.Value)] = true
+	m.launch(quorum.NewForward(v.View, w), v, done)
 }
 
 // view is what an op that begins at a member knows.

@@ -186,13 +186,29 @@ func (w *world) strikeDisk(f Fault, m *member) {
 		m.crash()
 		m.dead = true
 		w.reach("wiped disk")
+		w.lagSome()
 		w.replaceLater(m)
 	case FaultRestored:
 		w.restore(m)
 	case FaultRemoved:
 		// Somebody takes it for gone, and it isn't.
 		w.reach("member removed that still runs")
+		w.lagSome()
+		m.lagUntil = w.now.Add(lagAtRemoval)
 		w.replaceLater(m)
+	}
+}
+
+// lagAtRemoval is about as long as a rebuild takes, and is agreed on before.
+const lagAtRemoval = 7 * time.Second
+
+// lagSome has some members hear nothing of the log while a slot is rebuilt: they
+// coordinate as before.
+func (w *world) lagSome() {
+	for _, m := range w.members {
+		if w.rng.IntN(2) == 0 {
+			m.lagUntil = w.now.Add(w.upTo(lagAtRemoval))
+		}
 	}
 }
 
@@ -222,6 +238,11 @@ func (w *world) restore(m *member) {
 
 func (w *world) restoreNow(m *member) {
 	if w.healed || !m.serving() || m.former.dir.starts >= m.dir.starts {
+		return
+	}
+	if m.dir.nonce != "" {
+		// A start that is not counted yet, nobody can know of.
+		w.after(w.upTo(time.Second), func() { w.restoreNow(m) })
 		return
 	}
 	old := m.former

@@ -22,6 +22,7 @@ type mover struct {
 	version          uint64
 	proposing        bool
 	leaving          bool
+	turn             int // counts the hints that a leaving member looked for
 	// missing are the comparisons that vnodes which lack data wait for.
 	missing map[handoff.Pair]bool
 }
@@ -153,7 +154,8 @@ func (m *member) findIncomplete() {
 
 func (m *member) lookIncomplete(p ring.PartitionID) {
 	m.own(p, false, replica.Capture{Look: true}, func(a replica.Message) {
-		if c, ok := a.(replica.CaptureAnswer); ok && !c.Incomplete {
+		c, ok := a.(replica.CaptureAnswer)
+		if ok && !c.Incomplete || !m.state.Ring.IsOwner(p, m.w.config.Replicas, m.id) {
 			maps.DeleteFunc(m.mover.missing, func(pair handoff.Pair, _ bool) bool { return pair.Partition == p })
 			return
 		}

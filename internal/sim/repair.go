@@ -42,6 +42,13 @@ func (m *member) repairNow() {
 		m.exchange(pair, func(*handoff.Exchange, *replica.Error) { m.lookIncomplete(pair.Partition) })
 		return
 	}
+	if m.state.Members[m.id].Leaving && m.w.rng.IntN(2) == 0 {
+		// What it keeps for others, it has to give away: none is left to chance.
+		m.mover.turn++
+		slot := m.mover.turn % (m.w.config.Partitions * m.w.config.Replicas)
+		m.deliver(ring.PartitionID(slot/m.w.config.Replicas), slot%m.w.config.Replicas, func(*replica.Error) {})
+		return
+	}
 	p := ring.PartitionID(m.w.rng.IntN(m.w.config.Partitions))
 	switch m.w.rng.IntN(3) {
 	case 0:
