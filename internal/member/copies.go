@@ -31,17 +31,3 @@ func copyHolders(state *cluster.State) []ring.MemberID {
 func storesFor(m cluster.Member) bool {
 	return m.Role == cluster.RoleStorage && !m.Leaving && !m.Gone
 }
-
-// besides are the holders that own no slot of p.
-func besides(r *ring.Ring, p ring.PartitionID, holders []ring.MemberID) []ring.MemberID {
-	owners := r.Owners(p)
-	return slices.DeleteFunc(slices.Clone(holders), func(id ring.MemberID) bool { return slices.Contains(owners, id) })
-}
-
-// classOf is the class of a bucket type, 0 of one that is not known.
-func classOf(state *cluster.State, bucketType string) int {
-	if t, ok := state.BucketTypes[bucketType]; ok {
-		return t.Class()
-	}
-	return 0
-}

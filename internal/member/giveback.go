@@ -72,36 +72,28 @@ func (m *mover) giveBack(ctx context.Context, r *ring.Ring, p ring.PartitionID) 
 // reaches it, as salvage does. Damaged ones are given up. It returns how many told the
 // owner something.
 func (m *mover) giveOwner(ctx context.Context, p ring.PartitionID, slot int, owner ring.MemberID) (changed int, err error) {
-	var items []replica.Item
-	bytes := 0
-	flush := func() {
-		op := handoff.NewSalvage(p, slot, m.coord.self, owner, items, m.repair.transfers)
-		if e := m.repair.transfers.run(ctx, p, op); e != nil {
-			err = e
-		}
-		changed += op.Changed()
-		items, bytes = nil, 0
-	}
 	damaged, unknown := 0, ""
 	types := m.coord.node.State().BucketTypes
-	scanErr := vnode.Find(m.store, p, 0, func(f vnode.Found) bool {
+	owned := func(f vnode.Found) bool {
 		t, known := types[f.Item.Key.Type]
 		switch {
 		case f.Err != nil:
 			damaged++
 		case !known:
 			unknown = f.Item.Key.Type
-		case t.N > slot:
-			items, bytes = append(items, f.Item), bytes+len(f.Item.Object)
+		default:
+			return t.N > slot
 		}
-		if bytes >= salvagePage || len(items) >= salvageObjects {
-			flush()
-		}
-		return err == nil && ctx.Err() == nil
-	})
-	if err == nil && len(items) > 0 {
-		flush()
+		return false
 	}
+	scanErr := pages(ctx, m.store, p, 0, owned, func(items []replica.Item) bool {
+		op := handoff.NewSalvage(p, slot, m.coord.self, owner, items, m.repair.transfers)
+		if e := m.repair.transfers.run(ctx, p, op); e != nil {
+			err = e
+		}
+		changed += op.Changed()
+		return err == nil
+	})
 	if damaged > 0 {
 		m.log.Warn("objects of a slot that a recovery took from this member are damaged, and can't be given back", "partition", p, "objects", damaged)
 	}

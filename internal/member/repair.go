@@ -211,7 +211,7 @@ func (r *repairer) exchange(ctx context.Context, state *cluster.State, pair hand
 		Partition: pair.Partition, Self: r.coord.self, Peer: pair.Peer,
 		SelfSlot: slotOf(owners, r.coord.self), PeerSlot: slotOf(owners, pair.Peer),
 		Replicas: state.Ring.Replicas(), Leaves: replica.Leaves(state.Ring.Partitions()),
-		BucketType: bucketType, Class: classOf(state, bucketType),
+		BucketType: bucketType, Class: state.BucketTypes[bucketType].Class(),
 		SecondLook: secondLook, Throttle: r.transfers,
 	}
 	x := handoff.NewExchange(config)

@@ -197,7 +197,7 @@ func (m *Member) Verify(ctx context.Context, what api.RepairScope, list bool, re
 	if err != nil {
 		return err
 	}
-	holders := copyHolders(state)
+	everywhere := len(copyHolders(state)) > 0
 	most := 0
 	if list {
 		most = differencesMax
@@ -205,8 +205,12 @@ func (m *Member) Verify(ctx context.Context, what api.RepairScope, list bool, re
 	var mu sync.Mutex
 	progress := api.VerifyProgress{PartitionsTotal: len(partitions)}
 	each(ctx, state.Settings.TransferConcurrency, partitions, func(p ring.PartitionID) {
+		var copies []ring.MemberID
+		if everywhere {
+			copies = m.coord.fallbacks(state, p, state.Ring.Replicas())
+		}
 		v := handoff.NewVerify(handoff.VerifyConfig{
-			Partition: p, Owners: state.Ring.Owners(p), Copies: besides(state.Ring, p, holders), Types: typesOf(state), BucketType: what.BucketType,
+			Partition: p, Owners: state.Ring.Owners(p), Copies: copies, Types: typesOf(state), BucketType: what.BucketType,
 			SecondLook: handoff.SecondLook, DifferencesMax: most,
 		})
 		rerr := r.transfers.run(ctx, p, v)

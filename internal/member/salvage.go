@@ -107,14 +107,8 @@ func (s *salvage) leave(p ring.PartitionID, objects int, err error) {
 
 // partition has the owners merge all that the store holds of p.
 func (s *salvage) partition(ctx context.Context, p ring.PartitionID) {
-	var page []replica.Item
-	bytes := 0
-	flush := func() {
-		s.page(ctx, p, page)
-		page, bytes = nil, 0
-	}
 	r := s.coord.node.State().Ring
-	err := vnode.Find(s.store, p, r.Replicas(), func(f vnode.Found) bool {
+	sound := func(f vnode.Found) bool {
 		k := f.Item.Key
 		if f.Err == nil && r.Partition(k.Type, k.Bucket, k.Key) != p {
 			f.Err = errors.New("it is not of this partition")
@@ -124,19 +118,43 @@ func (s *salvage) partition(ctx context.Context, p ring.PartitionID) {
 				sum.RecordsDamaged++
 				sum.LastError = fmt.Errorf("partition %d: the record of %q in bucket %q is damaged: %w", p, k.Key, k.Bucket, f.Err)
 			})
-			return ctx.Err() == nil
 		}
-		page, bytes = append(page, f.Item), bytes+len(f.Item.Object)
-		if bytes >= salvagePage || len(page) >= salvageObjects {
-			flush()
-		}
-		return ctx.Err() == nil
-	})
-	flush()
-	if err != nil {
+		return f.Err == nil
+	}
+	if err := pages(ctx, s.store, p, r.Replicas(), sound, func(items []replica.Item) bool {
+		s.page(ctx, p, items)
+		return true
+	}); err != nil {
 		s.leave(p, 0, fmt.Errorf("partition %d: the rest can't be read: %w", p, err))
 	}
 	s.count(func(sum *api.SalvageProgress) { sum.PartitionsDone++ })
+}
+
+// pages yields what a store holds of a partition, in its vnode and in hints for so many
+// slots, as far as wanted says so, a page at a time: until yield returns false, or ctx ends. An
+// error is of the disk.
+func pages(ctx context.Context, store storage.Reader, p ring.PartitionID, slots int, wanted func(vnode.Found) bool, yield func([]replica.Item) bool) error {
+	var page []replica.Item
+	bytes, more := 0, true
+	flush := func() {
+		if len(page) > 0 {
+			more = yield(page)
+		}
+		page, bytes = nil, 0
+	}
+	err := vnode.Find(store, p, slots, func(f vnode.Found) bool {
+		if wanted(f) {
+			page, bytes = append(page, f.Item), bytes+len(f.Item.Object)
+		}
+		if bytes >= salvagePage || len(page) >= salvageObjects {
+			flush()
+		}
+		return more && ctx.Err() == nil
+	})
+	if more {
+		flush()
+	}
+	return err
 }
 
 // page has the owners merge objects, by the n of their bucket types.
