@@ -208,11 +208,8 @@ func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, sysca
 	}
 	h.fs.world.RLock()
 	defer h.fs.world.RUnlock()
-	if h.stale() {
-		return 0, syscall.EIO
-	}
-	if h.file == nil {
-		return 0, syscall.EBADF
+	if errno := h.writable(); errno != 0 {
+		return 0, errno
 	}
 	return h.file.write(&h.fs.room, data, off)
 }
@@ -271,14 +268,22 @@ func (h *handle) Setattr(ctx context.Context, in *fuse.SetAttrIn, out *fuse.Attr
 	return h.Getattr(ctx, out)
 }
 
-func (h *handle) truncate(to int64) syscall.Errno {
-	h.fs.world.RLock()
-	defer h.fs.world.RUnlock()
+// writable says why the handle's file can't be changed; 0 if it can. The world is held.
+func (h *handle) writable() syscall.Errno {
 	switch {
 	case h.stale():
 		return syscall.EIO
 	case h.file == nil:
 		return syscall.EBADF
+	}
+	return 0
+}
+
+func (h *handle) truncate(to int64) syscall.Errno {
+	h.fs.world.RLock()
+	defer h.fs.world.RUnlock()
+	if errno := h.writable(); errno != 0 {
+		return errno
 	}
 	return h.file.truncate(&h.fs.room, to)
 }
@@ -297,11 +302,8 @@ func (h *handle) Getattr(_ context.Context, out *fuse.AttrOut) syscall.Errno {
 func (h *handle) Allocate(_ context.Context, off, size uint64, mode uint32) syscall.Errno {
 	h.fs.world.RLock()
 	defer h.fs.world.RUnlock()
-	switch {
-	case h.stale():
-		return syscall.EIO
-	case h.file == nil:
-		return syscall.EBADF
+	if errno := h.writable(); errno != 0 {
+		return errno
 	}
 	return h.file.allocate(&h.fs.room, int64(off), int64(size), mode)
 }
