@@ -173,7 +173,7 @@ func (b *bench) simulate(ctx context.Context, p plants.Plant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-run", "^"+p.Simulated.Test+"$",
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-run", "^TestRuns$",
 		"./internal/sim", "-sim.runs", fmt.Sprint(simulatedRuns))
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()

@@ -24,7 +24,7 @@ var durability = []Plant{
 		},
 		// Acknowledged with w=1 by an owner that then lost it: the value, or that there
 		// ever was one, is missing in the end.
-		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read", "lost some of what clients were told"}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"which was acknowledged or read", "lost some of what clients were told"}},
 	},
 	{
 		Name:    "read-answered-before-fsync",
@@ -34,7 +34,6 @@ var durability = []Plant{
 			Old:  "tx.AnswerCovered(r.key, answer)",
 			New:  "tx.AnswerNow(answer)",
 		}},
-		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"lost some of what clients were told"}},
 	},
 	{
 		Name:    "not-found-on-read-error",
@@ -61,6 +60,7 @@ var durability = []Plant{
 	return r, nil
 `,
 		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"the hash tree of partition"}},
 	},
 	{
 		Name:    "seen-kept-when-data-was-lost",
@@ -76,6 +76,16 @@ var durability = []Plant{
 		}},
 	},
 	{
+		Name:    "seen-kept-when-a-slot-was-dropped",
+		Mistake: "a vnode that gave up what it held still says that it has seen its writes: when it gets a slot again, what comes counts as deleted",
+		Edits: []Edit{{
+			File: "vnode/standing.go",
+			Old:  "	t.forgetSeen(p, v, false)\n}",
+			New:  "}",
+		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{stale}},
+	},
+	{
 		Name:    "incomplete-owner-answers-reads",
 		Mistake: "an owner whose data were lost, or that is still to get them, answers reads with what it has",
 		Source:  "Cassandra with auto_bootstrap: false on a node that is new or was emptied",
@@ -89,6 +99,7 @@ var durability = []Plant{
 			New: `	seen, err := tx.seenBy(env.Partition)
 `,
 		}},
+		Simulated: &Simulated{Violations: []string{stale}},
 	},
 	{
 		Name:    "older-copy-of-the-directory-goes-on",

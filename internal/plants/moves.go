@@ -25,6 +25,7 @@ var moves = []Plant{
 			Old:  "		if env.From == x.config.Self && compares(env.Message) {",
 			New:  "		if _, ok := env.Message.(replica.Store); ok || (env.From == x.config.Self && compares(env.Message)) {",
 		}},
+		Simulated: &Simulated{Violations: []string{stale}},
 	},
 	{
 		Name:    "settled-before-the-last-comparison",
@@ -42,6 +43,7 @@ var moves = []Plant{
 			return ok
 `,
 		}},
+		Simulated: &Simulated{Violations: []string{stale}},
 	},
 	{
 		Name:    "moved-without-a-fence",
@@ -51,6 +53,7 @@ var moves = []Plant{
 			Old:  "return ok && v.standing.fence == m.Number && m.From == x.config.Self",
 			New:  "return ok && v.standing.fence == m.Number && m.Rebuild",
 		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"lost some of what clients were told", stale}},
 	},
 	{
 		Name:    "new-owner-serves-unsettled",

@@ -28,11 +28,15 @@ type Edit struct {
 
 // Simulated is what the simulation has to say of a ringd with the bug.
 type Simulated struct {
-	// Test of internal/sim that fails.
-	Test string
+	// Soon: within seconds, so that it is tried with every test.
+	Soon bool
 	// Violations are parts of what it reports, of which any tells the bug.
 	Violations []string
 }
+
+// stale is what the simulation says of a strict read that misses an acknowledged strict
+// write: it sees most bugs so before anything is missing in the end.
+const stale = "a strict read is stale"
 
 // All returns the plants, by name.
 func All() []Plant {

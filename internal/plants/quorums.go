@@ -30,6 +30,7 @@ var quorums = []Plant{
 `,
 			},
 		},
+		Simulated: &Simulated{Soon: true, Violations: []string{stale}},
 	},
 	{
 		Name:    "strict-read-counts-a-fallback",
@@ -43,6 +44,7 @@ var quorums = []Plant{
 			New: `	fan.addFallbacks(v)
 `,
 		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{stale}},
 	},
 	{
 		Name:    "strict-write-counts-a-hint",
@@ -52,6 +54,17 @@ var quorums = []Plant{
 			Old:  "(a != ackMemory && a != ackDurable) || (s.fallback && !p.view.Quorums.Sloppy) {",
 			New:  "(a != ackMemory && a != ackDurable) {",
 		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{stale}},
+	},
+	{
+		Name:    "refused-while-another-may-apply",
+		Mistake: "an owner refuses a forwarded write, and the client is told that it is not applied, though one that was asked before has not answered",
+		Edits: []Edit{{
+			File: "quorum/forward.go",
+			Old:  "maybe := f.maybe || f.fan.count(outstanding) > 0",
+			New:  "maybe := f.maybe",
+		}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"refused as certainly not applied"}},
 	},
 	{
 		Name:    "epoch-not-checked",
@@ -63,5 +76,6 @@ var quorums = []Plant{
 			New: `		if env.Epoch.Generation < x.ring.OwnersChanged(env.Partition).Generation {
 			tx.Fail(`,
 		}},
+		Simulated: &Simulated{Violations: []string{stale}},
 	},
 }

@@ -41,7 +41,7 @@ var repairs = []Plant{
 		// Something older or nothing is replaced by the bytes as they came.
 `,
 		}},
-		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read", "the hash tree of partition"}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"which was acknowledged or read", "the hash tree of partition", stale}},
 	},
 	{
 		Name:    "anti-entropy-one-way",
@@ -53,7 +53,16 @@ var repairs = []Plant{
 		}
 `,
 		}},
-		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"which was acknowledged or read"}},
+		Simulated: &Simulated{Soon: true, Violations: []string{"which was acknowledged or read", stale}},
+	},
+	{
+		Name:    "deletion-forgotten-unseen",
+		Mistake: "what is left of a deletion leaves the tree, and the disk, though the vnode has not seen all that it deleted",
+		Edits: []Edit{{
+			File: "causal/receive.go",
+			Old:  "return !o.Live() && seen.Dominates(o.Context)",
+			New:  "return !o.Live()",
+		}},
 	},
 	{
 		Name:    "tombstone-reaped-by-age",
@@ -85,6 +94,6 @@ var repairs = []Plant{
 				New:  "if v.incomplete {",
 			},
 		},
-		Simulated: &Simulated{Test: "TestRuns", Violations: []string{"lost some of what clients were told", "is back"}},
+		Simulated: &Simulated{Violations: []string{"lost some of what clients were told", "is back"}},
 	},
 }

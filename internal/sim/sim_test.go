@@ -16,12 +16,9 @@ import (
 )
 
 var (
-	runs  = flag.Int("sim.runs", 40, "number of simulated runs, besides the seeds that found something once")
-	seed  = flag.Uint64("sim.seed", 1, "seed of the first run; each run's is one more")
-	fresh = flag.Int("sim.fresh", 0, "number of runs with seeds that are others every time")
-	// takeOutAll is for TestRunsFindWhatIsTakenOut.
-	takeOutAll = flag.Bool("sim.mutations", false, "take out every protection in turn, also those that runs find after minutes only")
-
+	runs    = flag.Int("sim.runs", 40, "number of simulated runs, besides the seeds that found something once")
+	seed    = flag.Uint64("sim.seed", 1, "seed of the first run; each run's is one more")
+	fresh   = flag.Int("sim.fresh", 0, "number of runs with seeds that are others every time")
 	workers = flag.Int("sim.workers", 1, "runs side by side")
 	history = flag.String("sim.history", "", "file for the history of the first run that fails, or of the only one")
 )
@@ -65,7 +62,7 @@ func TestRuns(t *testing.T) {
 		seeds = append(seeds, *seed+i)
 	}
 	first := uint64(time.Now().UnixNano())
-	if os.Getenv("RINGD_MUTATED") == "" && *fresh > 0 {
+	if !planted && *fresh > 0 {
 		t.Logf("fresh seeds from %d", first)
 		for i := range uint64(*fresh) {
 			seeds = append(seeds, first+i)
